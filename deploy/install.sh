@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Installs the Debian 12 packages that scalelaw needs; does nothing where they are all present.
+#
+#   deploy/install.sh          what building and running need
+#   deploy/install.sh --test   and what the tests need
+set -euo pipefail
+
+packages=(
+  # build
+  g++ cmake ninja-build ccache mold pkg-config
+  # libraries of the service
+  libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libabsl-dev libboost-dev
+  libsqlite3-dev libsqlitecpp-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libssl-dev
+  libeigen3-dev
+  # the trainers: libtorch, a fast BLAS for it, the data
+  libtorch-dev libopenblas0-pthread zlib1g-dev libpng-dev dataset-fashion-mnist
+  # plots; the metrics database by hand
+  gnuplot-nox fonts-dejavu-core sqlite3
+)
+if [ "${1:-}" = --test ]; then
+  packages+=(libgtest-dev libgmock-dev python3 python3-grpcio python3-grpc-tools python3-protobuf)
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+root=()
+if [ "$(id -u)" != 0 ]; then
+  command -v sudo >/dev/null || { echo "deploy/install.sh: run me as root, or install sudo" >&2; exit 1; }
+  root=(sudo)
+fi
+echo "Installing ${#missing[@]} Debian packages: ${missing[*]}"
+"${root[@]}" apt-get update -q
+"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
