@@ -1,0 +1,189 @@
+// The file to read first: what a scaling law is, how it is fitted to observations and how it predicts.
+//
+//   observations ──frontier()──▶ points ──fit()──▶ Law ──predict()──▶ value, 50 % and 95 % intervals
+//
+// Pure computation: no clock, no file, no socket. The same input gives the same output, bit for bit, for any number
+// of threads.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace scalelaw::analysis {
+
+/// One run's measured value of one metric, with what was spent to get it.
+struct Observation {
+  /// The run that it belongs to: the unit that a bootstrap resamples.
+  std::string run;
+  /// N: backbone parameters. 0 where unknown.
+  double params = 0;
+  /// D: training samples seen. 0 where unknown.
+  double samples = 0;
+  /// C: training compute spent, FLOPs. 0 where unknown.
+  double flops = 0;
+  double value = 0;
+  /// The budget that it was trained to, FLOPs: its level on an isoFLOP ladder. 0 where there was none.
+  double budget_flops = 0;
+  std::int64_t seed = 0;
+};
+
+struct FitOptions {
+  std::string metric = "loss";
+  /// Columns among `flops`, `params`, `samples`, in the order of the form. Empty: the form's own
+  /// (`flops` for a curve, `params`, `samples` for a surface).
+  std::vector<std::string> x;
+  /// A name among `form_names()`. Empty: `bounded` where chance and ceiling are given, else `power-floor`, or `power`
+  /// with a warning where the points cannot carry a floor.
+  std::string form;
+  /// `log`: ln ŷ − ln y, `raw`: ŷ − y. Empty: the form's own (`raw` for a bounded score, else `log`).
+  std::string residual;
+  /// `l2`: half the sum of squares, `huber`: r²/2 up to δ and δ(|r| − δ/2) beyond, `lad`: the sum of absolute values.
+  /// Empty: the form's own (`huber` for chinchilla, else `l2`).
+  std::string objective;
+  /// In units of the residual. Default: 1e-3 (Hoffmann et al. 2022).
+  std::optional<double> huber_delta;
+  /// Bounds of a score: its value by guessing, and what its scorer gives to real data.
+  std::optional<double> chance;
+  std::optional<double> ceiling;
+  /// `frontier`: the best size of every budget, `all`: every observation. Empty: `frontier` for a law of `flops`
+  /// alone, else `all`.
+  std::string points;
+  /// Only observations with flops up to this.
+  std::optional<double> max_flops;
+  /// Draws of the bootstrap; 0 for none (no intervals), at most kMaxBootstrap.
+  int bootstrap = 1000;
+  std::uint64_t seed = 0;
+  /// 0: one per core. The result does not depend on it.
+  int threads = 0;
+  /// Carried into the law unchanged: provenance that only the caller knows.
+  std::string observations_hash;
+  std::string code_version;
+};
+inline constexpr int kMaxBootstrap = 100'000;
+
+struct Parameter {
+  std::string name;
+  double value = 0;
+  double se = 0;
+  double ci95_low = 0;
+  double ci95_high = 0;
+  /// False where the observations do not determine it: its interval reaches a bound of the search.
+  bool identified = true;
+};
+
+/// What was minimised, and its value at the optimum: the sum over points, not the mean.
+struct Objective {
+  std::string kind;
+  std::string residual;
+  /// Huber's δ; 0 for the others.
+  double delta = 0;
+  double value = 0;
+};
+
+struct Range {
+  std::string column;
+  double low = 0;
+  double high = 0;
+};
+
+/// One point that the law was fitted to: an observation, or the mean of one size's seeds on the frontier.
+struct Point {
+  /// In the order of `Law::x`.
+  std::vector<double> x;
+  double value = 0;
+  /// Runs averaged into it.
+  std::vector<std::string> runs;
+};
+
+/// A local minimum of the objective that the search found.
+struct Basin {
+  std::vector<double> parameters;
+  double objective = 0;
+};
+
+/// One replicate of the fit by the bootstrap.
+struct Draw {
+  /// In the order of `Law::parameters`.
+  std::vector<double> parameters;
+  /// Standard deviation of one new measurement about the curve, in units of the residual (log or raw).
+  double sigma = 0;
+};
+
+/// A fitted law. Immutable: to change anything is to fit another one.
+struct Law {
+  std::string metric;
+  std::string form;
+  /// Readable, with the fitted numbers.
+  std::string formula;
+  std::vector<std::string> x;
+  Objective objective;
+  std::vector<Parameter> parameters;
+  std::optional<double> chance;
+  std::optional<double> ceiling;
+  /// Coefficient of determination of the raw values.
+  double r2 = 0;
+  /// Pearson correlation of ln x and ln y; 0 for a law of several columns.
+  double pearson_log = 0;
+  /// Noise of one measurement about the curve in units of the residual, and the degrees of freedom of that estimate.
+  double sigma = 0;
+  double sigma_dof = 0;
+  std::vector<std::string> warnings;
+  std::vector<Range> ranges;
+  std::string points_kind;
+  std::vector<Point> points;
+  /// All local minima found, best first; the law is the first.
+  std::vector<Basin> basins;
+  std::vector<Draw> draws;
+  std::string observations_hash;
+  std::string code_version;
+};
+
+/// Fits a law to the observations of one metric of one study.
+///
+/// The optimum is global: exhaustive over the exponents with the linear parameters eliminated, every basin polished.
+/// Intervals come from a bootstrap over runs in which the frontier is recomputed (see analysis/bootstrap.h).
+/// Errors: INVALID_ARGUMENT naming the field for an unknown form, column, residual or objective (with those that
+/// exist), for values that are not finite, not positive where logs are taken, or far outside a score's bounds;
+/// FAILED_PRECONDITION for what the observations lack: too few points (how many there are, how many are needed),
+/// a column without variation.
+absl::StatusOr<Law> fit(const std::vector<Observation>& observations, const FitOptions& options);
+
+/// A prediction for one new run.
+struct Prediction {
+  double value = 0;
+  double low50 = 0;
+  double high50 = 0;
+  double low95 = 0;
+  double high95 = 0;
+  /// How far beyond the fitted range, as a factor ≥ 1 per column (1: inside), above it or below it.
+  std::map<std::string, double> extrapolation;
+  std::vector<std::string> warnings;
+};
+
+/// Predicts the metric of one new run at x: the intervals hold the uncertainty of the parameters and the noise of a
+/// measurement, and stay within a score's bounds.
+///
+/// `at` must have a positive value for each of the law's columns.
+/// Errors: INVALID_ARGUMENT naming the column that is missing, unknown or not positive.
+absl::StatusOr<Prediction> predict(const Law& law, const std::map<std::string, double>& at);
+
+/// The law's curve alone: the value at x, in the order of `Law::x`.
+double evaluate(const Law& law, const std::vector<double>& x);
+
+/// The law as a JSON document that holds everything `predict` needs, numbers at full precision: `from_json(to_json(l))`
+/// predicts exactly as `l`. The format is described in docs/laws.md.
+/// Errors of from_json: INVALID_ARGUMENT naming the field that is missing or wrong.
+std::string to_json(const Law& law);
+absl::StatusOr<Law> from_json(std::string_view text);
+
+/// Names of the known forms, and what each one is (formula and source).
+std::vector<std::string> form_names();
+absl::StatusOr<std::string> describe_form(std::string_view name);
+
+}  // namespace scalelaw::analysis
