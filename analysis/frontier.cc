@@ -12,7 +12,9 @@ namespace {
 constexpr double kSameBudget = 0.02;
 constexpr double kSameSize = 0.001;
 
-double level(const Observation& o) { return o.budget_flops > 0 ? o.budget_flops : o.flops; }
+double level(const Observation& o) {
+  return o.budget_flops > 0 ? o.budget_flops : o.flops;
+}
 
 /// Splits indices, sorted by key, where a key exceeds the first of its group by more than the tolerance.
 template <class Key>
