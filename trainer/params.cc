@@ -1,0 +1,77 @@
+#include "trainer/params.h"
+
+#include <cmath>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace scalelaw::trainer {
+
+Params::Params(nlohmann::json values) : values_(std::move(values)) {
+  if (values_.is_null()) values_ = nlohmann::json::object();
+  if (!values_.is_object()) throw BadRun("params: must be an object of names and values");
+}
+
+const nlohmann::json* Params::given(std::string_view name) const {
+  auto found = values_.find(std::string(name));
+  return found == values_.end() ? nullptr : &*found;
+}
+
+int64_t Params::integer(std::string_view name, int64_t fallback, int64_t low, int64_t high) {
+  int64_t value = fallback;
+  if (const nlohmann::json* json = given(name)) {
+    // Numbers that came through a protobuf Struct are doubles: 64.0 is 64.
+    double number = json->is_number() ? json->get<double>() : std::nan("");
+    if (!(number >= static_cast<double>(low) && number <= static_cast<double>(high)) || number != std::floor(number)) {
+      throw BadRun(fmt::format("{}: must be a whole number from {} to {}, not {}", name, low, high, json->dump()));
+    }
+    value = static_cast<int64_t>(number);
+  }
+  resolved_[std::string(name)] = value;
+  return value;
+}
+
+double Params::number(std::string_view name, double fallback, double low, double high) {
+  double value = fallback;
+  if (const nlohmann::json* json = given(name)) {
+    value = json->is_number() ? json->get<double>() : std::nan("");
+    if (!(value >= low && value <= high)) {
+      throw BadRun(fmt::format("{}: must be a number from {} to {}, not {}", name, low, high, json->dump()));
+    }
+  }
+  resolved_[std::string(name)] = value;
+  return value;
+}
+
+std::string Params::choice(std::string_view name, std::string_view fallback, const std::vector<std::string>& allowed) {
+  std::string value(fallback);
+  if (const nlohmann::json* json = given(name)) {
+    value = json->is_string() ? json->get<std::string>() : "";
+    if (std::find(allowed.begin(), allowed.end(), value) == allowed.end()) {
+      throw BadRun(fmt::format("{}: must be one of {}, not {}", name, fmt::join(allowed, ", "), json->dump()));
+    }
+  }
+  resolved_[std::string(name)] = value;
+  return value;
+}
+
+bool Params::flag(std::string_view name, bool fallback) {
+  bool value = fallback;
+  if (const nlohmann::json* json = given(name)) {
+    if (!json->is_boolean()) throw BadRun(fmt::format("{}: must be true or false, not {}", name, json->dump()));
+    value = json->get<bool>();
+  }
+  resolved_[std::string(name)] = value;
+  return value;
+}
+
+void Params::finish() const {
+  for (const auto& [name, value] : values_.items()) {
+    if (resolved_.contains(name)) continue;
+    std::vector<std::string> known;
+    for (const auto& [known_name, unused] : resolved_.items()) known.push_back(known_name);
+    throw BadRun(fmt::format("{}: no such parameter; this family has {}", name, fmt::join(known, ", ")));
+  }
+}
+
+}  // namespace scalelaw::trainer
