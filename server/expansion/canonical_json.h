@@ -7,12 +7,12 @@
 
 namespace scalelaw::server {
 
-/// JSON without spaces, keys sorted by bytes, whole numbers below 2^53 without a fraction, others in the shortest form
+/// JSON without spaces, keys sorted by bytes, whole numbers up to 2^53 without a fraction, others in the shortest form
 /// that reads back as the same double. Numbers must be finite.
 std::string canonical_json(const google::protobuf::Struct& value);
 std::string canonical_json(const google::protobuf::Value& value);
 
-/// A number as canonical JSON has it, powers of ten kept short: 64, 0.1, 1e+11 is written `1e11`.
-std::string canonical_number(double value);
+/// A number as people write it in a name: 64, 0.1, 1e11 (from 1e6 on, and only where that is exact and shorter).
+std::string short_number(double value);
 
 }  // namespace scalelaw::server
