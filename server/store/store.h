@@ -1,0 +1,193 @@
+// The metrics database: the only place that speaks SQL.
+//
+// One writer thread commits queued transactions in groups; reads run beside it on their own read-only connections and
+// see committed data only. Every callback runs on the writer thread after the COMMIT and must not block.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include "scalelaw/v1/laws.pb.h"
+#include "scalelaw/v1/sweeps.pb.h"
+#include "scalelaw/v1/workers.pb.h"
+#include "server/expansion/expansion.h"
+#include "server/scheduling/decisions.h"
+
+namespace scalelaw::server {
+
+/// Output kept per attempt; the oldest is dropped.
+inline constexpr int64_t kMaxLogBytes = 4 << 20;
+
+/// A law as stored; immutable. `document` is its whole JSON, from which everything else can be shown again.
+struct StoredLaw {
+  /// Given by `insert_law`.
+  int32_t id = 0;
+  std::string study;
+  std::string metric;
+  std::string form;
+  std::string formula;
+  std::string observations_hash;
+  std::string document;
+  /// Milliseconds since 1970; 0 in `insert_law` means now.
+  int64_t fitted_ms = 0;
+};
+
+/// A sweep with what its runs are; `run_ids[i]` belongs to the i-th run of the expansion, stage by stage.
+struct NewSweep {
+  SweepId id;
+  v1::SweepSpec spec;
+  std::string idempotency_key;
+  Expansion expansion;
+  std::vector<RunId> run_ids;
+  /// Runs among them that are in the study already.
+  std::vector<bool> reused;
+};
+
+struct KnownWorker {
+  WorkerId id;
+  std::string uid;
+  std::string name;
+  std::string host;
+  std::string version;
+  WorkerState state = WorkerState::kReady;
+  int slots = 1;
+  std::map<std::string, std::string> labels;
+  int64_t last_seen_ms = 0;
+};
+
+/// What the coordinator rebuilds itself from at start.
+struct StoredSchedule {
+  struct StoredRun {
+    RunPlan plan;
+    std::string study;
+    std::string content_key;
+    RunState state;
+    std::string reason;
+    int failures = 0;
+    int attempts = 0;
+    StageRef owner;
+  };
+  struct StoredSweep {
+    SweepPlan plan;
+    std::string idempotency_key;
+    bool cancelled = false;
+    SweepState state = SweepState::kRunning;
+  };
+  /// Assigned or running.
+  struct StoredAttempt {
+    AttemptId id;
+    RunId run;
+    int number = 1;
+    WorkerId worker;
+    AttemptState state;
+    int64_t events_offset = 0;
+    int64_t output_offset = 0;
+  };
+  std::vector<StoredSweep> sweeps;
+  std::vector<StoredRun> runs;
+  std::vector<StoredAttempt> attempts;
+  std::vector<KnownWorker> workers;
+  AttemptId last_attempt;
+};
+
+/// An attempt by its id, ended or not.
+struct AttemptRecord {
+  RunId run;
+  WorkerId worker;
+  AttemptState state;
+};
+
+struct LogText {
+  /// Key to read on from.
+  int64_t id = 0;
+  /// 1, 2, … within the run.
+  int32_t attempt = 0;
+  std::string text;
+};
+
+class Store {
+ public:
+  /// Opens or creates DIR/scalelaw.db and brings its schema up to date.
+  ///
+  /// Errors, each leaving every file as it was: ALREADY_EXISTS another server holds DIR (its pid is named);
+  /// FAILED_PRECONDITION a newer schema, or another program's database; DATA_LOSS not a database, or corrupt;
+  /// PERMISSION_DENIED read-only; RESOURCE_EXHAUSTED disk full.
+  static absl::StatusOr<std::unique_ptr<Store>> open(const std::filesystem::path& directory);
+  /// Commits what is queued; drops it where the disk stays full.
+  ~Store();
+
+  // --- writing; any thread, never blocks; committed in the order of the calls ---
+
+  using Committed = std::function<void(absl::Status)>;
+
+  /// Stores a batch of records exactly once; see RecordBatch. A full disk delays the acknowledgement until there is
+  /// space again.
+  void ingest(v1::RecordBatch batch, std::function<void(v1::RecordAck)> acknowledged);
+  /// Stores what the scheduler decided, all or nothing.
+  void apply(Decisions decisions, Committed committed);
+  /// Stores a sweep and what the scheduler decided about it, all or nothing.
+  void submit(NewSweep sweep, Decisions decisions, Committed committed);
+  void save_worker(KnownWorker worker, Committed committed);
+  /// Last seen, milliseconds since 1970.
+  void touch_workers(std::vector<std::pair<WorkerId, int64_t>> seen);
+  /// Calls back when everything queued before it is committed.
+  void barrier(Committed committed);
+  /// Blocks until committed; the law's id. Never on the writer thread.
+  absl::StatusOr<int32_t> insert_law(StoredLaw law);
+
+  /// OK, or why nothing can be committed at present: RESOURCE_EXHAUSTED disk full, UNAVAILABLE I/O errors. The writer
+  /// keeps trying and loses nothing.
+  absl::Status health() const;
+  /// Grows with every commit: cheap to ask whether anything may have changed.
+  uint64_t commits() const;
+
+  // --- reading; any thread; errors: NOT_FOUND naming what was asked for, otherwise those of the database ---
+
+  /// One per succeeded run of the study that has the metric, held-out runs included, by run id. Empty metric: all
+  /// metrics, in which case `metric_names` (if given) receives the name for each row.
+  absl::StatusOr<std::vector<v1::Observation>> observations(const std::string& study, const std::string& metric,
+                                                            std::vector<std::string>* metric_names = nullptr) const;
+  /// Milliseconds since 1970 at which the run's first attempt was assigned; unset if it never was.
+  absl::StatusOr<std::optional<int64_t>> first_started_ms(int32_t run_id) const;
+  absl::StatusOr<std::vector<std::string>> studies() const;
+  /// Metrics of the study's succeeded runs.
+  absl::StatusOr<std::vector<std::string>> metrics(const std::string& study) const;
+  absl::StatusOr<StoredLaw> law(int32_t id) const;
+  /// Newest first. Empty study: all; empty metric: all.
+  absl::StatusOr<std::vector<StoredLaw>> laws(const std::string& study, const std::string& metric = "") const;
+
+  /// `sweep`: an id or a name (the newest of that name). `seconds_left` stays unset.
+  absl::StatusOr<v1::Sweep> sweep(const std::string& id_or_name) const;
+  absl::StatusOr<std::vector<v1::Sweep>> sweeps(const std::string& study) const;
+  absl::StatusOr<std::vector<v1::Run>> runs_of_sweep(int32_t sweep_id) const;
+  absl::StatusOr<std::vector<v1::Run>> runs_of_study(const std::string& study) const;
+  absl::StatusOr<v1::Run> run(int32_t id) const;
+  /// Empty metric: all curves of the run.
+  absl::StatusOr<std::vector<v1::Curve>> curves(int32_t run_id, const std::string& metric) const;
+  /// Chunks after `after_id`, oldest first, at most `max_bytes` of text (at least one chunk).
+  absl::StatusOr<std::vector<LogText>> logs(int32_t run_id, int64_t after_id, int64_t max_bytes) const;
+
+  absl::StatusOr<StoredSchedule> schedule() const;
+  absl::StatusOr<AttemptRecord> attempt(AttemptId id) const;
+  /// The assignment message of an attempt, its inputs resolved to paths: for each artifact the run of the needed stage
+  /// that made it, the first by number. FAILED_PRECONDITION naming the artifact that no run made.
+  absl::StatusOr<v1::Assignment> assignment(AttemptId id) const;
+
+ private:
+  class Impl;
+  explicit Store(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace scalelaw::server
