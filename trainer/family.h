@@ -23,6 +23,8 @@ using Values = std::map<std::string, double>;
 
 /// How a family trains unless the run's parameters say otherwise; the loop reads the same names from `params`.
 struct TrainingDefaults {
+  /// How long to train when the run names no budget.
+  int64_t samples = 200000;
   int64_t batch = 64;
   /// Peak learning rate for this model; a family states its rule over width where it sets it.
   double learning_rate = 1e-3;

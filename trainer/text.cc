@@ -31,7 +31,8 @@ std::array<int64_t, kCaptionLength> encode_caption(std::string_view caption) {
   for (std::string word; words >> word; ++place) {
     auto found = token_of.find(word);
     if (found == token_of.end()) throw std::invalid_argument("caption: unknown word \"" + word + "\"");
-    if (place == tokens.size()) throw std::invalid_argument("caption: more than 8 words: \"" + std::string(caption) + '"');
+    if (place == tokens.size())
+      throw std::invalid_argument("caption: more than 8 words: \"" + std::string(caption) + '"');
     tokens[place] = found->second;
   }
   return tokens;

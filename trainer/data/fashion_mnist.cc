@@ -28,7 +28,8 @@ class GzipFile {
 
   void read(uint8_t* to, size_t size) {
     if (gzread(file_.get(), to, static_cast<unsigned>(size)) != static_cast<int>(size)) {
-      throw BadRun(fmt::format("{} is damaged or cut short: reinstall the Debian package dataset-fashion-mnist", path_));
+      throw BadRun(
+          fmt::format("{} is damaged or cut short: reinstall the Debian package dataset-fashion-mnist", path_));
     }
   }
 

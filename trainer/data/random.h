@@ -14,7 +14,9 @@ constexpr uint64_t mix(uint64_t x) {
 }
 
 /// One number for a pair, order mattering.
-constexpr uint64_t mix(uint64_t a, uint64_t b) { return mix(mix(a) + b); }
+constexpr uint64_t mix(uint64_t a, uint64_t b) {
+  return mix(mix(a) + b);
+}
 
 /// Uniform in [0, bound), by multiplication; the bias is below bound / 2^32.
 constexpr int64_t below(uint64_t random, int64_t bound) {
@@ -22,6 +24,8 @@ constexpr int64_t below(uint64_t random, int64_t bound) {
 }
 
 /// Uniform in [0, 1).
-constexpr double unit(uint64_t random) { return static_cast<double>(random >> 11) * 0x1p-53; }
+constexpr double unit(uint64_t random) {
+  return static_cast<double>(random >> 11) * 0x1p-53;
+}
 
 }  // namespace scalelaw::trainer

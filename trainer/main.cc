@@ -1,0 +1,182 @@
+// scalelaw-train: the built-in trainers. Under the trainer protocol (docs/trainer-protocol.md) it takes everything from
+// $SCALELAW_SPEC; by hand, from its command line.
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+
+#include <malloc.h>
+#include <unistd.h>
+
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "trainer/blas.h"
+#include "trainer/family.h"
+#include "trainer/files.h"
+#include "trainer/loop/spec.h"
+#include "trainer/loop/train.h"
+
+namespace scalelaw::trainer {
+namespace {
+
+enum Exit { kDone = 0, kFailed = 70, kCannotWrite = 74, kCannotSucceed = 65, kInterrupted = 75 };
+
+constexpr const char* kExamples = R"(
+Examples:
+  scalelaw-train scorer --out runs/scorer
+  scalelaw-train diffusion-dit --set width=64 --set depth=2 --budget-flops 1e11 \
+      --input scorer=runs/scorer/scorer.pt --out runs/dit
+  scalelaw-train describe diffusion-dit --set width=128 --budget-flops 1e12
+)";
+
+struct Arguments {
+  std::vector<std::string> words;  // FAMILY, or `describe` FAMILY
+  std::vector<std::string> settings, inputs;
+  double flops = 0, samples = 0, steps = 0;
+  uint64_t seed = 1;
+  std::string out;
+  int threads = 0;
+};
+
+std::pair<std::string, std::string> split_setting(const std::string& option, const std::string& text) {
+  size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    throw BadRun(fmt::format("{}: must be NAME=VALUE, not \"{}\"", option, text));
+  }
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+RunSpec spec_from_arguments(const Arguments& arguments) {
+  nlohmann::json document = {{"params", nlohmann::json::object()}, {"seed", arguments.seed}};
+  for (const std::string& setting : arguments.settings) {
+    auto [name, text] = split_setting("--set", setting);
+    nlohmann::json value = nlohmann::json::parse(text, nullptr, false);
+    document["params"][name] = value.is_discarded() ? nlohmann::json(text) : value;
+  }
+  for (const std::string& input : arguments.inputs) {
+    auto [name, path] = split_setting("--input", input);
+    document["inputs"][name] = path;
+  }
+  if (arguments.flops > 0) document["budget"]["flops"] = arguments.flops;
+  if (arguments.samples > 0) document["budget"]["samples"] = arguments.samples;
+  if (arguments.steps > 0) document["budget"]["steps"] = arguments.steps;
+  return parse_spec(document);
+}
+
+RunSpec spec_from_environment(const char* path) {
+  std::ifstream file(path);
+  if (!file) throw BadRun(fmt::format("SCALELAW_SPEC: cannot read {}", path));
+  nlohmann::json document = nlohmann::json::parse(file, nullptr, false);
+  if (document.is_discarded()) throw BadRun(fmt::format("SCALELAW_SPEC: {} is not JSON", path));
+  RunSpec spec = parse_spec(document);
+  const char* events = std::getenv("SCALELAW_EVENTS");
+  const char* checkpoints = std::getenv("SCALELAW_CHECKPOINT_DIR");
+  spec.events_path = events ? events : "events.jsonl";
+  spec.checkpoint_directory = checkpoints ? checkpoints : "checkpoints";
+  return spec;
+}
+
+void place(RunSpec& spec, const std::string& out) {
+  spec.directory = out.empty() ? "." : out;
+  std::filesystem::create_directories(spec.directory);
+  spec.events_path = spec.directory + "/events.jsonl";
+  spec.checkpoint_directory = spec.directory + "/checkpoints";
+}
+
+void describe_as_json(const FamilyEntry& entry, const RunSpec& spec) {
+  ModelFacts facts = describe(entry, spec);
+  nlohmann::json document = {{"family", entry.name},
+                             {"params", facts.params},
+                             {"params_total", facts.params_total},
+                             {"flops_per_sample", facts.flops_per_sample},
+                             {"batch", facts.batch},
+                             {"steps", facts.steps},
+                             {"samples", facts.samples},
+                             {"flops", facts.flops_per_sample * static_cast<double>(facts.samples)},
+                             {"parameters", facts.resolved}};
+  std::cout << document.dump(2) << '\n';
+}
+
+void run(const Arguments& arguments) {
+  const bool describing = arguments.words.front() == "describe";
+  const FamilyEntry& entry = family_named(arguments.words.back());
+  const char* given = std::getenv("SCALELAW_SPEC");
+  RunSpec spec = given ? spec_from_environment(given) : spec_from_arguments(arguments);
+  if (describing) return describe_as_json(entry, spec);
+  if (!given) place(spec, arguments.out);
+  warn_of_slow_blas();
+  stop_on_signals();
+  train(entry, spec);
+  if (!given) fmt::print("done: {}/{}.pt, events in {}\n", spec.directory, entry.artifact, spec.events_path);
+}
+
+std::string family_list() {
+  std::string list = "Families:\n";
+  for (const FamilyEntry& entry : families()) list += fmt::format("  {:15}{}\n", entry.name, entry.summary);
+  return list;
+}
+
+int main_checked(int argc, char** argv) {
+  Arguments arguments;
+  CLI::App app("Trains one model on captioned scenes composed from Fashion-MNIST, or describes what it would cost.");
+  app.footer(family_list() + kExamples);
+  app.add_option("family", arguments.words, "FAMILY to train; or: describe FAMILY")->required()->expected(1, 2);
+  app.add_option("--set", arguments.settings, "NAME=VALUE, a parameter of the family (repeatable)")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--input", arguments.inputs, "NAME=PATH, an artifact of an earlier run (repeatable)")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  auto* flops =
+      app.add_option("--budget-flops", arguments.flops, "train for this many FLOPs")->check(CLI::PositiveNumber);
+  auto* samples = app.add_option("--budget-samples", arguments.samples, "… samples")->check(CLI::PositiveNumber);
+  auto* steps = app.add_option("--budget-steps", arguments.steps, "… steps")->check(CLI::PositiveNumber);
+  flops->excludes(samples)->excludes(steps);
+  samples->excludes(steps);
+  app.add_option("--seed", arguments.seed, "of initial weights, data order and noise")->capture_default_str();
+  app.add_option("--out", arguments.out, "directory for the artifact, events and checkpoints (default: here)");
+  app.add_option("--threads", arguments.threads, "CPU threads (default: OMP_NUM_THREADS, else all)")
+      ->check(CLI::PositiveNumber);
+  app.set_version_flag("--version", "scalelaw-train " SCALELAW_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kDone : kCannotSucceed;
+  }
+  if (arguments.words.size() == 2 && arguments.words.front() != "describe") {
+    throw BadRun(fmt::format("{}: one family at a time (or: describe FAMILY)", arguments.words.back()));
+  }
+  if (arguments.threads > 0) at::set_num_threads(arguments.threads);
+  at::set_num_interop_threads(1);
+  run(arguments);
+  return kDone;
+}
+
+int complain(const std::exception& error, Exit code) {
+  fmt::print(stderr, "scalelaw-train: {}\n", error.what());
+  return code;
+}
+
+}  // namespace
+}  // namespace scalelaw::trainer
+
+int main(int argc, char** argv) {
+  using namespace scalelaw::trainer;
+  // Tensors come and go every step: keep their memory instead of returning it to the kernel and faulting it in again.
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  mallopt(M_TOP_PAD, 64 << 20);
+  try {
+    return main_checked(argc, argv);
+  } catch (const BadRun& error) {
+    return complain(error, kCannotSucceed);
+  } catch (const Interrupted& error) {
+    return complain(error, kInterrupted);
+  } catch (const WriteError& error) {
+    return complain(error, kCannotWrite);
+  } catch (const std::exception& error) {
+    return complain(error, kFailed);
+  }
+}

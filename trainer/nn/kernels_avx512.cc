@@ -1,0 +1,7 @@
+#if defined(__x86_64__)  // compiled with the flags that trainer/CMakeLists.txt gives it
+#include "trainer/nn/kernels_body.h"
+
+namespace scalelaw::trainer {
+extern const Kernels kAvx512Kernels = kernels_named("avx512");
+}  // namespace scalelaw::trainer
+#endif

@@ -1,0 +1,128 @@
+#include "trainer/scoring/scorer.h"
+
+#include <fmt/format.h>
+
+#include "trainer/artifact.h"
+
+namespace scalelaw::trainer {
+namespace {
+
+using torch::Tensor;
+
+constexpr int64_t kEvaluationScenes = 4096;
+constexpr int64_t kEvaluationBatch = 256;
+
+torch::nn::Conv2d convolution(int64_t in, int64_t out) {
+  return torch::nn::Conv2d(torch::nn::Conv2dOptions(in, out, 3).padding(1));
+}
+
+Tensor half_size(const Tensor& x) {
+  return torch::max_pool2d(torch::relu(x), 2);
+}
+
+class Scorer : public Family {
+ public:
+  explicit Scorer(const FamilyContext& context)
+      : net_(context.params.integer("width", 32, 4, 512)), device_(context.device) {
+    if (context.scenes.resolution % 4 != 0) {
+      throw BadRun(fmt::format("resolution: must be a multiple of 4 for a scorer, not {}", context.scenes.resolution));
+    }
+  }
+
+  torch::nn::Module& module() override { return *net_; }
+
+  int64_t backbone_params() const override {
+    int64_t count = 0;
+    for (const auto& parameter : net_->parameters()) count += parameter.numel();
+    return count;
+  }
+
+  TrainingDefaults defaults() const override {
+    TrainingDefaults defaults;
+    defaults.samples = 300000;
+    defaults.batch = 128;
+    defaults.learning_rate = 3e-3;
+    return defaults;
+  }
+
+  Tensor loss(const Batch& batch) override {
+    std::vector<Tensor> logits = net_->forward(batch.images).split_with_sizes({kObjects, kColours, kBackgrounds}, 1);
+    Tensor total;
+    for (int64_t question = 0; question < kQuestions; ++question) {
+      Tensor part = torch::cross_entropy_loss(logits[static_cast<size_t>(question)], batch.answers.select(1, question));
+      total = total.defined() ? total + part : part;
+    }
+    return total;
+  }
+
+  double evaluation_flops(double forward_flops_per_sample) const override {
+    return kEvaluationScenes * forward_flops_per_sample;
+  }
+
+  Values evaluate(const Scenes& held_out, const std::function<void(double)>& progress) override {
+    Tensor right = torch::zeros({kQuestions}, torch::kDouble);
+    for (int64_t begin = 0; begin < kEvaluationScenes; begin += kEvaluationBatch) {
+      Batch batch = held_out.range(begin, kEvaluationBatch).to(device_);
+      right += (answer(net_, batch.images) == batch.answers).to(torch::kDouble).sum(0).cpu();
+      progress(static_cast<double>(begin + kEvaluationBatch) / kEvaluationScenes);
+    }
+    right /= static_cast<double>(kEvaluationScenes);
+    Values values = {{"accuracy", right.mean().item<double>()}};
+    for (int64_t q = 0; q < kQuestions; ++q) {
+      values["accuracy_" + kQuestionNames[static_cast<size_t>(q)]] = right[q].item<double>();
+    }
+    return values;
+  }
+
+ private:
+  ScorerNet net_;
+  torch::Device device_;
+};
+
+}  // namespace
+
+ScorerNetImpl::ScorerNetImpl(int64_t width)
+    : first_(register_module("first", convolution(3, width))),
+      second_(register_module("second", convolution(width, 2 * width))),
+      third_(register_module("third", convolution(2 * width, 2 * width))),
+      // A 2×2 grid of means keeps where things are, at any resolution.
+      hidden_(register_module("hidden", torch::nn::Linear(8 * width, 4 * width))),
+      output_(register_module("output", torch::nn::Linear(4 * width, kObjects + kColours + kBackgrounds))) {}
+
+Tensor ScorerNetImpl::forward(const Tensor& images) {
+  Tensor x = half_size(first_(images));
+  x = half_size(second_(x));
+  x = torch::relu(third_(x));
+  x = torch::adaptive_avg_pool2d(x, {2, 2}).flatten(1);
+  return output_(torch::relu(hidden_(x)));
+}
+
+Tensor answer(ScorerNet& scorer, const Tensor& images) {
+  torch::NoGradGuard no_grad;
+  std::vector<Tensor> logits =
+      scorer->forward(images.clamp(-1, 1)).split_with_sizes({kObjects, kColours, kBackgrounds}, 1);
+  return torch::stack({logits[0].argmax(1), logits[1].argmax(1), logits[2].argmax(1)}, 1);
+}
+
+ScorerNet load_scorer(const std::string& path, int64_t resolution, torch::Device device) {
+  Params params(artifact_params(path, "scorer"));
+  int64_t trained_at = params.integer("resolution", 16, 1);
+  if (trained_at != resolution) {
+    throw BadRun(fmt::format("{}: a scorer for resolution {}, needed is {}", path, trained_at, resolution));
+  }
+  ScorerNet scorer(params.integer("width", 32));
+  load_artifact(path, "scorer", *scorer);
+  scorer->to(device);
+  scorer->eval();
+  return scorer;
+}
+
+FamilyEntry scorer_family() {
+  return {"scorer",
+          "CNN that answers questions about a scene (object, colour, background); the others are scored with it",
+          {},
+          "scorer",
+          [](const FamilyContext& context) -> std::unique_ptr<Family> { return std::make_unique<Scorer>(context); }};
+}
+
+}  // namespace scalelaw::trainer
