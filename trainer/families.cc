@@ -4,6 +4,7 @@
 #include "trainer/diffusion/family.h"
 #include "trainer/family.h"
 #include "trainer/scoring/scorer.h"
+#include "trainer/var/families.h"
 
 namespace scalelaw::trainer {
 
@@ -11,6 +12,8 @@ const std::vector<FamilyEntry>& families() {
   static const std::vector<FamilyEntry> all = {
       scorer_family(),
       diffusion_dit_family(),
+      var_tokenizer_family(),
+      var_family(),
   };
   return all;
 }

@@ -1,0 +1,49 @@
+#include "trainer/var/var_sampling.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace scalelaw::trainer {
+
+VarSampling VarSampling::read(Params& params) {
+  VarSampling sampling;
+  sampling.guidance = params.number("guidance", sampling.guidance, 0, 20);
+  sampling.top_k = params.integer("top_k", sampling.top_k, 0);
+  sampling.top_p = params.number("top_p", sampling.top_p, 0, 1);
+  return sampling;
+}
+
+torch::Tensor draw_tokens(const torch::Tensor& logits, int64_t top_k, double top_p) {
+  int64_t kept = top_k > 0 ? std::min(top_k, logits.size(1)) : logits.size(1);
+  auto [sorted, tokens] = logits.topk(kept, 1);
+  torch::Tensor probabilities = sorted.softmax(1);
+  // A token stays if those before it hold less than top_p: the first always does.
+  torch::Tensor before = probabilities.cumsum(1) - probabilities;
+  probabilities = probabilities.masked_fill(before >= std::max(top_p, 1e-9), 0);
+  return tokens.gather(1, probabilities.multinomial(1)).squeeze(1);
+}
+
+torch::Tensor sample(VarImpl& model, VarTokenizerImpl& tokenizer, const torch::Tensor& captions,
+                     const VarSampling& sampling) {
+  torch::NoGradGuard no_grad;
+  const Scales& scales = tokenizer.scales();
+  int64_t batch = captions.size(0);
+  // Both branches of guidance in one batch: captions first, then the null condition.
+  torch::Tensor condition = model.condition(torch::cat({captions, null_captions(batch, captions.device())}));
+  torch::Tensor latent = tokenizer.empty_latent(batch);
+  VarImpl::Cache cache;
+  std::vector<torch::Tensor> ids;
+  for (int64_t k = 0; k < scales.count(); ++k) {
+    torch::Tensor inputs = k == 0 ? torch::Tensor() : tokenizer.at_scale(latent, k).repeat({2, 1, 1});
+    std::vector<torch::Tensor> logits = model.step(inputs, condition, k, cache).split(batch);
+    double weight = scales.count() == 1
+                        ? sampling.guidance
+                        : sampling.guidance * static_cast<double>(k) / static_cast<double>(scales.count() - 1);
+    torch::Tensor guided = (1 + weight) * logits[0] - weight * logits[1];
+    ids.push_back(draw_tokens(guided.flatten(0, 1), sampling.top_k, sampling.top_p).view({batch, -1}));
+    latent = tokenizer.add_scale(latent, tokenizer.codes(ids.back()), k);
+  }
+  return torch::cat(ids, 1);
+}
+
+}  // namespace scalelaw::trainer

@@ -1,0 +1,110 @@
+#include <algorithm>
+
+#include "trainer/scoring/alignment.h"
+#include "trainer/var/families.h"
+#include "trainer/var/var_tokenizer.h"
+
+namespace scalelaw::trainer {
+
+namespace {
+
+constexpr int64_t kEvaluationBatch = 256;
+/// Tokens per code that are counted before hardly used codes are moved.
+constexpr int64_t kCountsPerCode = 200;
+
+class VarTokenizerFamily : public Family {
+ public:
+  explicit VarTokenizerFamily(const FamilyContext& context)
+      : tokenizer_(VarTokenizerOptions::read(context.params)), device_(context.device) {
+    if (auto scorer = context.inputs.find("scorer"); scorer != context.inputs.end()) scorer_ = scorer->second;
+    tokenizer_->to(device_);
+  }
+
+  torch::nn::Module& module() override { return *tokenizer_; }
+
+  TrainingDefaults defaults() const override {
+    TrainingDefaults defaults;
+    defaults.batch = 64;
+    defaults.learning_rate = 2e-3;
+    defaults.weight_decay = 0;
+    defaults.beta2 = 0.99;
+    // Codes that move onto rests must stay there: no average.
+    defaults.ema = 0;
+    return defaults;
+  }
+
+  int64_t backbone_params() const override {
+    int64_t count = 0;
+    for (const torch::Tensor& parameter : tokenizer_->parameters()) count += parameter.numel();
+    return count;
+  }
+
+  void initialise(const Batch& batch) override { tokenizer_->initialise_codebook(batch.images); }
+
+  torch::Tensor loss(const Batch& batch) override {
+    if (tokenizer_->counted() >= kCountsPerCode * tokenizer_->options().vocabulary) tokenizer_->revive(batch.images);
+    torch::Tensor latent = tokenizer_->encode_latent(batch.images);
+    VarTokenizerImpl::Quantized quantized = tokenizer_->quantize(latent);
+    torch::Tensor reconstruction = torch::mse_loss(tokenizer_->decode_latent(quantized.latent), batch.images);
+    if (torch::GradMode::is_enabled()) tokenizer_->count_usage(quantized.ids);
+    reconstruction_ = reconstruction.detach();
+    return reconstruction + quantized.loss;
+  }
+
+  Values training_values() override { return {{"reconstruction", reconstruction_.item<double>()}}; }
+
+  double evaluation_flops(double forward_flops_per_sample) const override {
+    return 2.0 * kAlignmentPrompts * forward_flops_per_sample;
+  }
+
+  Values evaluate(const Scenes& held_out, const std::function<void(double)>& progress) override {
+    torch::NoGradGuard no_grad;
+    double error = 0;
+    torch::Tensor used = torch::zeros({tokenizer_->options().vocabulary}, torch::kLong);
+    for (int64_t begin = 0; begin < held_out.size(); begin += kEvaluationBatch) {
+      int64_t count = std::min(kEvaluationBatch, held_out.size() - begin);
+      torch::Tensor images = held_out.range(begin, count).images.to(device_);
+      torch::Tensor ids = tokenizer_->encode(images);
+      error += torch::mse_loss(tokenizer_->decode(ids), images).item<double>() * static_cast<double>(count);
+      used += torch::bincount(ids.flatten(), {}, used.numel()).cpu();
+      progress(0.5 * static_cast<double>(begin + count) / static_cast<double>(held_out.size()));
+    }
+    Values values;
+    values["val_reconstruction"] = error / static_cast<double>(held_out.size());
+    values["val_loss"] = values["val_reconstruction"];
+    values["codebook_usage"] = (used > 0).to(torch::kDouble).mean().item<double>();
+    if (!scorer_.empty()) {
+      // The scorer asks for images of the first held-out captions, in order: it gets the real ones, reconstructed.
+      int64_t next = 0;
+      auto reconstruct = [&](const torch::Tensor& captions) {
+        torch::Tensor images = held_out.range(next, captions.size(0)).images.to(device_);
+        next += captions.size(0);
+        return tokenizer_->decode(tokenizer_->encode(images));
+      };
+      Values scored =
+          alignment(scorer_, held_out, device_, reconstruct, [&](double fraction) { progress(0.5 + 0.5 * fraction); });
+      values["alignment_reconstruction"] = scored.at("alignment");
+    }
+    return values;
+  }
+
+ private:
+  VarTokenizer tokenizer_;
+  torch::Device device_;
+  std::string scorer_;
+  torch::Tensor reconstruction_;
+};
+
+}  // namespace
+
+FamilyEntry var_tokenizer_family() {
+  return {.name = "var-tokenizer",
+          .summary = "multi-scale residual VQ autoencoder: images to token maps for VAR",
+          .inputs = {{.name = "scorer", .required = false, .purpose = "scores reconstructions: the ceiling for VAR"}},
+          .artifact = "tokenizer",
+          .make = [](const FamilyContext& context) -> std::unique_ptr<Family> {
+            return std::make_unique<VarTokenizerFamily>(context);
+          }};
+}
+
+}  // namespace scalelaw::trainer
