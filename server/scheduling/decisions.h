@@ -67,6 +67,41 @@ struct StageRef {
   auto operator<=>(const StageRef&) const = default;
 };
 
+/// Everything the scheduler must know again after a restart of the server.
+struct Snapshot {
+  struct Sweep {
+    SweepPlan plan;
+    bool cancelled = false;
+    SweepState state = SweepState::kRunning;
+  };
+  struct Run {
+    RunPlan plan;
+    RunState state = RunState::kWaiting;
+    std::string reason;
+    int failures = 0;
+    int attempts = 0;
+    StageRef owner;
+  };
+  /// Assigned or running.
+  struct Attempt {
+    AttemptId id;
+    RunId run;
+    WorkerId worker;
+    AttemptState state = AttemptState::kAssigned;
+  };
+  struct Worker {
+    WorkerId id;
+    WorkerState state = WorkerState::kReady;
+    int slots = 1;
+    std::map<std::string, std::string> labels;
+  };
+  std::vector<Sweep> sweeps;
+  std::vector<Run> runs;
+  std::vector<Attempt> attempts;
+  std::vector<Worker> workers;
+  AttemptId last_attempt;
+};
+
 // --- decisions, to be stored in this order ---
 
 struct RunChange {

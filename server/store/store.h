@@ -68,37 +68,21 @@ struct KnownWorker {
 
 /// What the coordinator rebuilds itself from at start.
 struct StoredSchedule {
-  struct StoredRun {
-    RunPlan plan;
+  /// Which training a run is; in the order of `snapshot.runs`.
+  struct Content {
     std::string study;
-    std::string content_key;
-    RunState state;
-    std::string reason;
-    int failures = 0;
-    int attempts = 0;
-    StageRef owner;
+    std::string key;
   };
-  struct StoredSweep {
-    SweepPlan plan;
-    std::string idempotency_key;
-    bool cancelled = false;
-    SweepState state = SweepState::kRunning;
+  /// How far the sources of an attempt are stored; in the order of `snapshot.attempts`.
+  struct Offsets {
+    int64_t events = 0;
+    int64_t output = 0;
   };
-  /// Assigned or running.
-  struct StoredAttempt {
-    AttemptId id;
-    RunId run;
-    int number = 1;
-    WorkerId worker;
-    AttemptState state;
-    int64_t events_offset = 0;
-    int64_t output_offset = 0;
-  };
-  std::vector<StoredSweep> sweeps;
-  std::vector<StoredRun> runs;
-  std::vector<StoredAttempt> attempts;
+  Snapshot snapshot;
+  std::vector<Content> contents;
+  std::vector<Offsets> offsets;
+  std::map<std::string, SweepId> idempotency_keys;
   std::vector<KnownWorker> workers;
-  AttemptId last_attempt;
 };
 
 /// An attempt by its id, ended or not.
@@ -124,16 +108,19 @@ class Store {
   /// FAILED_PRECONDITION a newer schema, or another program's database; DATA_LOSS not a database, or corrupt;
   /// PERMISSION_DENIED read-only; RESOURCE_EXHAUSTED disk full.
   static absl::StatusOr<std::unique_ptr<Store>> open(const std::filesystem::path& directory);
-  /// Commits what is queued; drops it where the disk stays full.
   ~Store();
+
+  /// Commits what is queued and writes nothing more: what cannot be committed now, and whatever is written later, is
+  /// reported as UNAVAILABLE. Reading goes on.
+  void close();
 
   // --- writing; any thread, never blocks; committed in the order of the calls ---
 
   using Committed = std::function<void(absl::Status)>;
 
   /// Stores a batch of records exactly once; see RecordBatch. A full disk delays the acknowledgement until there is
-  /// space again.
-  void ingest(v1::RecordBatch batch, std::function<void(v1::RecordAck)> acknowledged);
+  /// space again. INTERNAL if the database refuses the records.
+  void ingest(v1::RecordBatch batch, std::function<void(absl::StatusOr<v1::RecordAck>)> acknowledged);
   /// Stores what the scheduler decided, all or nothing.
   void apply(Decisions decisions, Committed committed);
   /// Stores a sweep and what the scheduler decided about it, all or nothing.

@@ -1,0 +1,80 @@
+// The owner of the schedule: takes events from the API and the workers, lets the scheduler decide, stores the decisions,
+// and only then acts on them. All of it on one thread of its own.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include "scalelaw/v1/workers.pb.h"
+#include "server/expansion/expansion.h"
+#include "server/scheduling/scheduler.h"
+#include "server/store/store.h"
+
+namespace scalelaw::server {
+
+struct CoordinatorSettings {
+  /// A worker that is silent for longer is lost.
+  std::chrono::milliseconds lease{30'000};
+  /// How often workers report.
+  std::chrono::milliseconds heartbeat{5'000};
+};
+
+/// The way to one worker's open session. Implementations are thread-safe and never block.
+class WorkerLink {
+ public:
+  virtual ~WorkerLink() = default;
+  virtual void send(v1::CoordinatorMessage message) = 0;
+  /// Ends the session; `reason` tells the worker why.
+  virtual void close(absl::Status reason) = 0;
+};
+
+/// Thread-safe. Callbacks run on the coordinator's or the store's thread and must not block.
+class Coordinator {
+ public:
+  using Done = std::function<void(absl::Status)>;
+  struct Submitted {
+    /// Zero for a dry run.
+    SweepId sweep;
+    /// Runs that were in the study already, and neither failed nor cancelled.
+    int reused = 0;
+  };
+  using Workers = std::map<WorkerId, Scheduler::Worker>;
+
+  /// Continues where the store says that it stopped.
+  static absl::StatusOr<std::unique_ptr<Coordinator>> start(Store& store, CoordinatorSettings settings);
+  ~Coordinator();
+
+  /// `done` comes after the commit. The same non-empty key gives the same sweep again.
+  void submit(v1::SweepSpec spec, Expansion expansion, std::string idempotency_key, bool dry_run,
+              std::function<void(absl::StatusOr<Submitted>)> done);
+  /// OK for a sweep that has ended already. NOT_FOUND.
+  void cancel(SweepId sweep, Done done);
+  /// NOT_FOUND, FAILED_PRECONDITION; see Scheduler::may_retry.
+  void retry(RunId run, Done done);
+
+  /// `hello` must have a uid and at least one slot. An older session of the same worker is closed.
+  void open_session(v1::Hello hello, std::shared_ptr<WorkerLink> link);
+  void receive(v1::WorkerMessage message, std::shared_ptr<WorkerLink> link);
+  void session_ended(std::shared_ptr<WorkerLink> link);
+  /// Stores records; `done` comes after the commit. See RecordBatch.
+  void deliver(v1::RecordBatch batch, std::function<void(absl::StatusOr<v1::RecordAck>)> done);
+
+  void list_workers(std::function<void(std::vector<v1::Worker>)> done) const;
+  /// The workers as of their last change of state; for estimates and explanations.
+  std::shared_ptr<const Workers> workers() const;
+
+ private:
+  class Impl;
+  explicit Coordinator(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace scalelaw::server
