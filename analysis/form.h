@@ -1,0 +1,79 @@
+// Functional forms: one table of what a law can look like. A form knows its curve, its derivatives, and which of its
+// parameters enter linearly; how it is fitted is search.h's business.
+#pragma once
+
+#include <Eigen/Dense>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace scalelaw::analysis {
+
+/// Most parameters that any form may have: small vectors and matrices live on the stack.
+inline constexpr int kMaxParameters = 12;
+using SmallVector = Eigen::Matrix<double, Eigen::Dynamic, 1, 0, kMaxParameters, 1>;
+using SmallMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, kMaxParameters, kMaxParameters>;
+
+/// One parameter as the search sees it: in units in which every column's geometric mean is 1.
+struct Coordinate {
+  std::string name;
+  double low = 0;
+  double high = 0;
+  /// Values that the exhaustive search visits. Empty: the parameter enters linearly and is eliminated instead.
+  std::vector<double> grid;
+
+  bool linear() const { return grid.empty(); }
+};
+
+/// Value, gradient and Hessian of a curve with respect to its coordinates.
+struct SecondOrder {
+  double value = 0;
+  SmallVector gradient;
+  SmallMatrix hessian;
+};
+
+/// Bounds of a score; unused by forms that have none.
+struct Bounds {
+  double chance = 0;
+  double ceiling = 1;
+};
+
+/// y = offset(x; θ) + Σ_j c_j·φ_j(x; θ): c the linear coordinates, θ the others; linear ones come first.
+///
+/// Rows of `logx` are ln x in units of each column's geometric mean. Two parametrisations: *coordinates* (what is
+/// optimised, well scaled) and *parameters* (what is reported, in natural units).
+class Form {
+ public:
+  virtual ~Form() = default;
+
+  virtual std::string_view name() const = 0;
+  /// Formula and source, for people.
+  virtual std::string_view description() const = 0;
+  /// Columns that it is a law of when the caller names none.
+  virtual std::vector<std::string> default_columns() const = 0;
+  virtual bool bounded() const { return false; }
+  virtual std::string_view default_objective() const { return "l2"; }
+
+  /// Coordinates with their bounds and grids for these points.
+  virtual std::vector<Coordinate> coordinates(const Eigen::MatrixXd& logx) const = 0;
+  /// φ (rows × linear coordinates) and offset (rows) at the non-linear coordinates θ.
+  virtual void basis(const double* theta, const Eigen::MatrixXd& logx, Eigen::MatrixXd& phi,
+                     Eigen::VectorXd& offset) const = 0;
+  /// The curve at one point (ln x of each column) with first and second derivatives by coordinates.
+  virtual void second_order(const double* coordinates, const double* logx, SecondOrder& out) const = 0;
+
+  virtual std::vector<std::string> parameter_names() const = 0;
+  /// Coordinates to parameters; log_scale: ln of each column's geometric mean.
+  virtual std::vector<double> parameters(const double* coordinates, const double* log_scale) const = 0;
+  /// The curve at natural x.
+  virtual double value(const double* parameters, const double* x) const = 0;
+  /// The formula with numbers in it, without `y = `.
+  virtual std::string formula(const double* parameters, const std::vector<std::string>& columns) const = 0;
+};
+
+/// The form of this name, or nullptr where there is none (see `form_names`); `bounds` matters to bounded forms only.
+std::unique_ptr<const Form> make_form(std::string_view name, const Bounds& bounds);
+
+}  // namespace scalelaw::analysis

@@ -1,0 +1,106 @@
+// The table of forms. To add a law that is a sum of powers, add a row; for another shape, add a class beside bounded.h.
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "absl/status/status.h"
+#include "analysis/bounded.h"
+#include "analysis/form.h"
+#include "analysis/law.h"
+#include "analysis/sum_of_powers.h"
+
+namespace scalelaw::analysis {
+namespace {
+
+/// y = a·x^b. The exponent has either sign: a score may rise as a power of compute (arXiv 2404.02883).
+PowerSumSpec power() {
+  std::vector<double> exponents;
+  for (int i = -40; i <= 40; ++i) exponents.push_back(i * 0.1);
+  return {.name = "power",
+          .description = "y = a·x^b (arXiv 2404.02883: S = a·C^b)",
+          .columns = {"flops"},
+          .terms = {{"a", 0, {1}}},
+          .exponents = {{"b", std::move(exponents)}}};
+}
+
+/// y = E + a·x^−b (Henighan et al. 2020): E is the loss that no compute removes.
+PowerSumSpec power_floor() {
+  return {.name = "power-floor",
+          .description = "y = E + a·x^−b (Henighan et al. 2020)",
+          .columns = {"flops"},
+          .terms = {{"E", -1, {}}, {"a", 0, {-1}}},
+          .exponents = {{"b", geometric_grid(0.005, 4, 48)}}};
+}
+
+/// L(N, D) = E + A·N^−α + B·D^−β (Hoffmann et al. 2022, eq. 2; Besiroglu et al. 2024 for the fit).
+PowerSumSpec chinchilla() {
+  return {.name = "chinchilla",
+          .description = "L = E + A·N^−alpha + B·D^−beta (Hoffmann et al. 2022, eq. 2)",
+          .columns = {"params", "samples"},
+          .terms = {{"E", -1, {}}, {"A", 0, {-1, 0}}, {"B", 1, {0, -1}}},
+          .exponents = {{"alpha", geometric_grid(0.02, 3, 24)}, {"beta", geometric_grid(0.02, 3, 24)}},
+          .objective = "huber"};
+}
+
+/// L = (β·x)^α with α < 0 (Tian et al. 2024, arXiv 2404.02905, eq. 6): a power law written with the scale inside.
+class VarPower : public SumOfPowers {
+ public:
+  VarPower()
+      : SumOfPowers({.name = "var-power",
+                     .description = "y = (beta·x)^alpha (Tian et al. 2024, arXiv 2404.02905)",
+                     .columns = {"flops"},
+                     .terms = {{"beta", 0, {1}}},
+                     .exponents = {{"alpha", power().exponents[0].grid}}}) {}
+
+  std::vector<double> parameters(const double* c, const double* log_scale) const override {
+    return {std::exp(std::log(c[0]) / c[1] - log_scale[0]), c[1]};
+  }
+  double value(const double* p, const double* x) const override {
+    return std::exp(p[1] * (std::log(p[0]) + std::log(x[0])));
+  }
+  std::string formula(const double* p, const std::vector<std::string>& columns) const override {
+    return fmt::format("({:.4g}·{})^{:.4g}", p[0], columns[0], p[1]);
+  }
+};
+
+struct Entry {
+  std::string_view name;
+  std::unique_ptr<const Form> (*make)(const Bounds&);
+};
+
+template <PowerSumSpec (*spec)()>
+std::unique_ptr<const Form> sum_of_powers(const Bounds&) {
+  return std::make_unique<const SumOfPowers>(spec());
+}
+
+constexpr Entry kForms[] = {
+    {"power", sum_of_powers<power>},
+    {"power-floor", sum_of_powers<power_floor>},
+    {"var-power", [](const Bounds&) -> std::unique_ptr<const Form> { return std::make_unique<const VarPower>(); }},
+    {"chinchilla", sum_of_powers<chinchilla>},
+    {"bounded", [](const Bounds& b) -> std::unique_ptr<const Form> { return std::make_unique<const BoundedScore>(b); }},
+};
+
+}  // namespace
+
+std::unique_ptr<const Form> make_form(std::string_view name, const Bounds& bounds) {
+  for (const Entry& entry : kForms)
+    if (entry.name == name) return entry.make(bounds);
+  return nullptr;
+}
+
+std::vector<std::string> form_names() {
+  std::vector<std::string> names;
+  for (const Entry& entry : kForms) names.emplace_back(entry.name);
+  return names;
+}
+
+absl::StatusOr<std::string> describe_form(std::string_view name) {
+  const auto form = make_form(name, {});
+  if (!form)
+    return absl::InvalidArgumentError(
+        fmt::format("form: '{}' is unknown; known forms: {}", name, fmt::join(form_names(), ", ")));
+  return std::string(form->description());
+}
+
+}  // namespace scalelaw::analysis

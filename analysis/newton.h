@@ -1,0 +1,68 @@
+// Newton's method with damping inside a box: what turns a good grid point into an optimum at full precision.
+#pragma once
+
+#include <Eigen/Cholesky>
+
+#include <algorithm>
+#include <cmath>
+
+#include "analysis/form.h"
+
+namespace scalelaw::analysis {
+
+/// Minimises a smooth function inside low ≤ p ≤ high from a start in the box, by Newton steps with exact Hessians,
+/// damped as Levenberg and Marquardt do, on the coordinates that are not held at a bound. Returns the minimum value.
+///
+/// `function(p, out)` fills value, gradient and Hessian; a value that is not finite rejects the step.
+template <class Function>
+double newton(Function&& function, SmallVector& p, const SmallVector& low, const SmallVector& high,
+              int max_iterations = 200) {
+  const Eigen::Index size = p.size();
+  SecondOrder here, there;
+  function(p, here);
+  double damping = 1e-3;
+  int tiny_steps = 0;
+  for (int iteration = 0; iteration < max_iterations && std::isfinite(here.value); ++iteration) {
+    int free[kMaxParameters];
+    int count = 0;
+    for (int i = 0; i < size; ++i) {
+      const bool held = (p[i] <= low[i] && here.gradient[i] > 0) || (p[i] >= high[i] && here.gradient[i] < 0);
+      if (!held) free[count++] = i;
+    }
+    if (count == 0) break;
+    SmallMatrix hessian(count, count);
+    SmallVector gradient(count), scale(count);
+    for (int a = 0; a < count; ++a) {
+      gradient[a] = here.gradient[free[a]];
+      for (int b = 0; b < count; ++b) hessian(a, b) = here.hessian(free[a], free[b]);
+      scale[a] = std::max(std::abs(hessian(a, a)), 1e-300);
+    }
+    // Raise the damping until the model is convex and the step goes down.
+    bool moved = false;
+    while (damping < 1e12) {
+      SmallMatrix damped = hessian;
+      for (int a = 0; a < count; ++a) damped(a, a) += damping * scale[a];
+      const Eigen::LLT<SmallMatrix> factor(damped);
+      if (factor.info() == Eigen::Success) {
+        const SmallVector step = factor.solve(-gradient);
+        SmallVector next = p;
+        for (int a = 0; a < count; ++a) next[free[a]] = std::clamp(p[free[a]] + step[a], low[free[a]], high[free[a]]);
+        function(next, there);
+        if (there.value < here.value) {
+          const double gain = here.value - there.value;
+          tiny_steps = gain <= 1e-13 * std::abs(here.value) ? tiny_steps + 1 : 0;
+          p = next;
+          std::swap(here, there);
+          damping = std::max(damping * 0.1, 1e-14);
+          moved = true;
+          break;
+        }
+      }
+      damping = std::max(damping * 4, 1e-10);
+    }
+    if (!moved || tiny_steps >= 2) break;
+  }
+  return here.value;
+}
+
+}  // namespace scalelaw::analysis

@@ -1,0 +1,201 @@
+#include "analysis/problem.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/status/status.h"
+
+namespace scalelaw::analysis {
+namespace {
+
+/// How far a score may lie outside its bounds, as a share of their distance: noise of a model that guesses, or of one
+/// that draws more clearly than photographs are. Beyond that the bounds are wrong.
+constexpr double kBelowChance = 0.25;
+constexpr double kAboveCeiling = 0.10;
+
+constexpr const char* kColumns[] = {"flops", "params", "samples"};
+
+double column_value(const Observation& o, const std::string& column) {
+  return column == "flops" ? o.flops : column == "params" ? o.params : o.samples;
+}
+
+absl::Status resolve_form(const FitOptions& options, Problem& problem) {
+  const bool has_bounds = options.chance && options.ceiling;
+  if (options.chance.has_value() != options.ceiling.has_value())
+    return absl::InvalidArgumentError("chance and ceiling: give both or neither");
+  if (has_bounds && !(*options.ceiling > *options.chance))
+    return absl::InvalidArgumentError(
+        fmt::format("ceiling: must be above chance ({}), not {}", *options.chance, *options.ceiling));
+  const std::string name = !options.form.empty() ? options.form : has_bounds ? "bounded" : "power-floor";
+  problem.form = make_form(name, has_bounds ? Bounds{*options.chance, *options.ceiling} : Bounds{});
+  if (!problem.form)
+    return absl::InvalidArgumentError(
+        fmt::format("form: '{}' is unknown; known forms: {}", name, fmt::join(form_names(), ", ")));
+  if (problem.form->bounded() && !has_bounds)
+    return absl::InvalidArgumentError(
+        fmt::format("form: '{}' needs the score's chance and ceiling; give them, or have the trainer report "
+                    "{}_chance and {}_ceiling",
+                    name, options.metric, options.metric));
+  problem.better = has_bounds ? Better::kHigher : Better::kLower;
+  return absl::OkStatus();
+}
+
+absl::Status resolve_columns(const FitOptions& options, Problem& problem) {
+  problem.columns = options.x.empty() ? problem.form->default_columns() : options.x;
+  if (problem.columns.size() != problem.form->default_columns().size())
+    return absl::InvalidArgumentError(fmt::format("x: form '{}' is a law of {} column(s), but {} were given ({})",
+                                                  problem.form->name(), problem.form->default_columns().size(),
+                                                  problem.columns.size(), fmt::join(problem.columns, ", ")));
+  for (const std::string& column : problem.columns)
+    if (std::find(std::begin(kColumns), std::end(kColumns), column) == std::end(kColumns))
+      return absl::InvalidArgumentError(
+          fmt::format("x: no column '{}'; columns: {}", column, fmt::join(kColumns, ", ")));
+  return absl::OkStatus();
+}
+
+absl::Status resolve_criterion(const FitOptions& options, Problem& problem) {
+  const std::string residual = !options.residual.empty() ? options.residual : (problem.form->bounded() ? "raw" : "log");
+  if (residual != "raw" && residual != "log")
+    return absl::InvalidArgumentError(fmt::format("residual: '{}' is unknown; known: raw, log", residual));
+  const std::string kind =
+      !options.objective.empty() ? options.objective : std::string(problem.form->default_objective());
+  if (kind != "l2" && kind != "huber" && kind != "lad")
+    return absl::InvalidArgumentError(fmt::format("objective: '{}' is unknown; known: l2, huber, lad", kind));
+  problem.criterion.residual = residual == "raw" ? Residual::kRaw : Residual::kLog;
+  problem.criterion.penalty = kind == "l2" ? Penalty::kL2 : kind == "huber" ? Penalty::kHuber : Penalty::kLad;
+  if (kind == "huber") {
+    problem.criterion.delta = options.huber_delta.value_or(1e-3);
+    if (!(problem.criterion.delta > 0) || !std::isfinite(problem.criterion.delta))
+      return absl::InvalidArgumentError(fmt::format("huber_delta: must be positive, not {}", problem.criterion.delta));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status check_values(const FitOptions& options, Problem& problem) {
+  const bool log = problem.criterion.residual == Residual::kLog;
+  std::vector<std::string> needed = problem.columns;
+  // A frontier sorts the runs by budget and size.
+  if (problem.on_frontier) needed = {"flops", "params"};
+  int outside = 0;
+  for (const Observation& o : problem.observations) {
+    for (const std::string& column : needed)
+      if (const double value = column_value(o, column); !(value > 0) || !std::isfinite(value))
+        return absl::InvalidArgumentError(
+            fmt::format("run {}: {} must be positive and finite, not {}", o.run, column, value));
+    if (!std::isfinite(o.value))
+      return absl::InvalidArgumentError(fmt::format("run {}: {} is {}", o.run, options.metric, o.value));
+    if (log && o.value <= 0)
+      return absl::InvalidArgumentError(
+          fmt::format("run {}: {} must be positive for residuals in logs, not {}", o.run, options.metric, o.value));
+    if (!options.chance) continue;
+    const double range = *options.ceiling - *options.chance;
+    if (o.value < *options.chance - kBelowChance * range || o.value > *options.ceiling + kAboveCeiling * range)
+      return absl::InvalidArgumentError(fmt::format("run {}: {} = {} lies far outside its bounds [{}, {}]", o.run,
+                                                    options.metric, o.value, *options.chance, *options.ceiling));
+    outside += o.value < *options.chance || o.value > *options.ceiling;
+  }
+  if (outside > 0)
+    problem.warnings.push_back(fmt::format("{} of {} scores lie outside [chance, ceiling] = [{:.4g}, {:.4g}] by noise",
+                                           outside, problem.observations.size(), *options.chance, *options.ceiling));
+  return absl::OkStatus();
+}
+
+void take_points(Problem& problem) {
+  if (problem.on_frontier) {
+    problem.cells = cells(problem.observations);
+    problem.points = frontier(problem.observations, problem.better);
+    return;
+  }
+  for (size_t i = 0; i < problem.observations.size(); ++i) {
+    const Observation& o = problem.observations[i];
+    problem.cells.push_back({o.budget_flops, o.params, o.samples, o.flops, o.value, {static_cast<int>(i)}});
+  }
+  problem.points = problem.cells;
+}
+
+/// A floor costs a parameter: three points carry a power law only.
+absl::Status check_count(const FitOptions& options, Problem& problem) {
+  const auto count = [&] { return static_cast<int>(problem.form->parameter_names().size()); };
+  const int points = static_cast<int>(problem.points.size());
+  if (options.form.empty() && problem.form->name() == "power-floor" && points == count()) {
+    problem.warnings.push_back(
+        fmt::format("{} points cannot carry a floor (that needs {}): fitted as power, which has none; a prediction far "
+                    "beyond the points is too low if there is one",
+                    points, count() + 1));
+    problem.form = make_form("power", {});
+  }
+  if (points < count() + 1)
+    return absl::FailedPreconditionError(
+        fmt::format("too few points: {} {}, but form '{}' has {} parameters and needs at least {}", points,
+                    problem.on_frontier ? "on the compute frontier (one per budget)" : "observations",
+                    problem.form->name(), count(), count() + 1));
+  return absl::OkStatus();
+}
+
+absl::Status check_variation(Problem& problem) {
+  for (const std::string& column : problem.columns) {
+    std::vector<double> values;
+    for (const Cell& point : problem.points) values.push_back(column_value(point, column));
+    std::sort(values.begin(), values.end());
+    if (values.back() <= values.front() * (1 + 1e-9))
+      return absl::FailedPreconditionError(
+          fmt::format("x: every point has {} = {}; a law of {} needs points at several values of it", column,
+                      values.front(), column));
+    double log_mean = 0;
+    for (double value : values) log_mean += std::log(value) / static_cast<double>(values.size());
+    problem.log_scale.push_back(log_mean);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+double column_value(const Cell& cell, const std::string& column) {
+  return column == "flops" ? cell.flops : column == "params" ? cell.params : cell.samples;
+}
+
+Sample make_sample(const std::vector<Cell>& points, const Problem& problem) {
+  Sample sample;
+  const auto rows = static_cast<Eigen::Index>(points.size());
+  const auto columns = static_cast<Eigen::Index>(problem.columns.size());
+  sample.logx.resize(rows, columns);
+  sample.y.resize(rows);
+  sample.weight.setOnes(rows);
+  for (Eigen::Index i = 0; i < rows; ++i) {
+    sample.y[i] = points[i].value;
+    for (Eigen::Index c = 0; c < columns; ++c)
+      sample.logx(i, c) = std::log(column_value(points[i], problem.columns[c])) - problem.log_scale[c];
+  }
+  return sample;
+}
+
+absl::StatusOr<Problem> make_problem(const std::vector<Observation>& observations, const FitOptions& options) {
+  Problem problem;
+  if (absl::Status status = resolve_form(options, problem); !status.ok()) return status;
+  if (absl::Status status = resolve_columns(options, problem); !status.ok()) return status;
+  if (absl::Status status = resolve_criterion(options, problem); !status.ok()) return status;
+  if (options.bootstrap < 0 || options.bootstrap > kMaxBootstrap)
+    return absl::InvalidArgumentError(
+        fmt::format("bootstrap: must be between 0 and {}, not {}", kMaxBootstrap, options.bootstrap));
+  if (!options.points.empty() && options.points != "frontier" && options.points != "all")
+    return absl::InvalidArgumentError(fmt::format("points: '{}' is unknown; known: frontier, all", options.points));
+  problem.on_frontier =
+      options.points.empty() ? problem.columns == std::vector<std::string>{"flops"} : options.points == "frontier";
+  for (const Observation& o : observations)
+    if (!options.max_flops || o.flops <= *options.max_flops) problem.observations.push_back(o);
+  if (problem.observations.empty())
+    return absl::FailedPreconditionError(
+        observations.empty()
+            ? fmt::format("no observations of {}: no run has finished with this metric", options.metric)
+            : fmt::format("max_flops: none of the {} observations has flops ≤ {}", observations.size(),
+                          *options.max_flops));
+  if (absl::Status status = check_values(options, problem); !status.ok()) return status;
+  take_points(problem);
+  if (absl::Status status = check_count(options, problem); !status.ok()) return status;
+  if (absl::Status status = check_variation(problem); !status.ok()) return status;
+  return problem;
+}
+
+}  // namespace scalelaw::analysis

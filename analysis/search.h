@@ -1,0 +1,44 @@
+// The global optimum of a fit: exhaustive over the exponents with the linear coordinates eliminated, then polished.
+#pragma once
+
+#include <Eigen/Dense>
+
+#include <vector>
+
+#include "analysis/criterion.h"
+#include "analysis/form.h"
+
+namespace scalelaw::analysis {
+
+/// What a form is fitted to. Rows are points; weights multiply ρ.
+struct Sample {
+  /// ln x in units of each column's geometric mean (rows × columns).
+  Eigen::MatrixXd logx;
+  Eigen::VectorXd y;
+  Eigen::VectorXd weight;
+};
+
+struct Optimum {
+  SmallVector coordinates;
+  /// Σ_i w_i·ρ(r_i).
+  double objective = 0;
+};
+
+/// All local minima found, best first; empty where the form cannot take the values at all.
+///
+/// Every combination of the forms' grids is visited; at each the linear coordinates are solved for exactly (subject to
+/// their being ≥ 0; for a penalty other than least squares, by reweighting). Grid points that beat their neighbours
+/// are polished by Newton's method on all coordinates, and those that meet are one minimum.
+std::vector<Optimum> minimise(const Form& form, const Sample& sample, const Criterion& criterion);
+
+/// As `minimise`, from one start only: a local minimum.
+Optimum polish(const Form& form, const Sample& sample, const Criterion& criterion, const SmallVector& start);
+
+/// Σ_i w_i·ρ(r_i) at these coordinates, with derivatives.
+void total(const Form& form, const Sample& sample, const Criterion& criterion, const SmallVector& coordinates,
+           SecondOrder& out);
+
+/// Minimiser of cᵀGc/2 − hᵀc over c ≥ 0, exactly, by visiting the active sets; G symmetric, at most 6 × 6.
+SmallVector nonnegative_minimum(const SmallMatrix& g, const SmallVector& h);
+
+}  // namespace scalelaw::analysis
