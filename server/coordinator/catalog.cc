@@ -10,7 +10,8 @@ Size size_of(const RunBudget& budget) {
   if (const auto* samples = std::get_if<SamplesBudget>(&budget)) {
     return {BudgetKind::kSamples, static_cast<double>(samples->samples)};
   }
-  if (const auto* steps = std::get_if<StepsBudget>(&budget)) return {BudgetKind::kSteps, static_cast<double>(steps->steps)};
+  if (const auto* steps = std::get_if<StepsBudget>(&budget))
+    return {BudgetKind::kSteps, static_cast<double>(steps->steps)};
   return {};
 }
 
@@ -63,7 +64,8 @@ Catalog::Entry Catalog::enter(v1::SweepSpec spec, Expansion expansion, std::stri
     StagePlan& plan = entry.event.sweep.stages.emplace_back();
     plan.name = stage.name;
     for (const ArtifactNeed& need : stage.needs) {
-      if (std::find(plan.needs.begin(), plan.needs.end(), need.stage) == plan.needs.end()) plan.needs.push_back(need.stage);
+      if (std::find(plan.needs.begin(), plan.needs.end(), need.stage) == plan.needs.end())
+        plan.needs.push_back(need.stage);
     }
     for (const ExpandedRun& run : stage.runs) {
       const auto [known, is_new] = runs_.try_emplace({stage.study, run.content_key});

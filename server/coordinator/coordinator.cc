@@ -8,13 +8,13 @@
 #include <thread>
 #include <utility>
 
+#include <fmt/format.h>
+#include <google/protobuf/util/time_util.h>
+#include <spdlog/spdlog.h>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <fmt/format.h>
-#include <google/protobuf/util/time_util.h>
-#include <spdlog/spdlog.h>
 
 #include "server/coordinator/catalog.h"
 #include "server/coordinator/sessions.h"
@@ -39,8 +39,8 @@ bool ended(v1::AttemptState state) {
 }
 }  // namespace
 
-/// Everything but `post`, `deliver` and `workers` is called on `thread_` only. Callbacks of the store may come after the
-/// coordinator is gone: they share the context, which then no longer runs what they post.
+/// Everything but `post`, `deliver` and `workers` is called on `thread_` only. Callbacks of the store may come after
+/// the coordinator is gone: they share the context, which then no longer runs what they post.
 class Coordinator::Impl {
  public:
   Impl(Store& store, CoordinatorSettings settings)
@@ -177,10 +177,12 @@ class Coordinator::Impl {
   }
 
   void deliver(v1::RecordBatch batch, std::function<void(absl::StatusOr<v1::RecordAck>)> done) {
-    store_.ingest(std::move(batch), [this, context = context_, done = std::move(done)](absl::StatusOr<v1::RecordAck> ack) {
-      if (ack.ok() && !ack->fenced()) boost::asio::post(*context, [this, ack = *ack] { records_committed(ack); });
-      done(std::move(ack));
-    });
+    store_.ingest(std::move(batch),
+                  [this, context = context_, done = std::move(done)](absl::StatusOr<v1::RecordAck> ack) {
+                    if (ack.ok() && !ack->fenced())
+                      boost::asio::post(*context, [this, ack = *ack] { records_committed(ack); });
+                    done(std::move(ack));
+                  });
   }
 
   std::vector<v1::Worker> list_workers() const {
@@ -288,7 +290,8 @@ class Coordinator::Impl {
     if (!scheduler_.live(attempt.attempt)) return;
     absl::StatusOr<v1::Assignment> assignment = store_.assignment(attempt.attempt);
     if (!assignment.ok()) {
-      handle(AttemptEnded{attempt.attempt, AttemptState::kFailed, std::nullopt, std::string(assignment.status().message()),
+      handle(AttemptEnded{attempt.attempt, AttemptState::kFailed, std::nullopt,
+                          std::string(assignment.status().message()),
                           /*permanent=*/true});
       return;
     }
@@ -355,7 +358,8 @@ class Coordinator::Impl {
   /// It ended as the worker reported it; only the acknowledgement was lost.
   bool end_is_recorded(WorkerId worker, AttemptId id) const {
     const absl::StatusOr<AttemptRecord> record = store_.attempt(id);
-    return record.ok() && record->worker == worker && server::ended(record->state) && record->state != AttemptState::kLost;
+    return record.ok() && record->worker == worker && server::ended(record->state) &&
+           record->state != AttemptState::kLost;
   }
 
   /// Attempts that the worker holds but that were given up: it must have missed that.
@@ -400,7 +404,8 @@ class Coordinator::Impl {
 
   /// An attempt ends once everything that it wrote before is stored: its last metrics are its observation.
   void end_if_complete(AttemptId id, Tracked& tracked) {
-    if (!tracked.end.has_value() || tracked.events < tracked.end->events_end() || tracked.output < tracked.end->output_end()) {
+    if (!tracked.end.has_value() || tracked.events < tracked.end->events_end() ||
+        tracked.output < tracked.end->output_end()) {
       return;
     }
     const v1::AttemptUpdate update = *std::exchange(tracked.end, std::nullopt);
@@ -481,7 +486,8 @@ void Coordinator::retry(RunId run, Done done) {
   impl_->post([impl = impl_.get(), run, done = std::move(done)] { impl->retry(run, done); });
 }
 void Coordinator::open_session(v1::Hello hello, std::shared_ptr<WorkerLink> link) {
-  impl_->post([impl = impl_.get(), hello = std::move(hello), link = std::move(link)] { impl->open_session(hello, link); });
+  impl_->post(
+      [impl = impl_.get(), hello = std::move(hello), link = std::move(link)] { impl->open_session(hello, link); });
 }
 void Coordinator::receive(v1::WorkerMessage message, std::shared_ptr<WorkerLink> link) {
   impl_->post(
@@ -496,6 +502,8 @@ void Coordinator::deliver(v1::RecordBatch batch, std::function<void(absl::Status
 void Coordinator::list_workers(std::function<void(std::vector<v1::Worker>)> done) const {
   impl_->post([impl = impl_.get(), done = std::move(done)] { done(impl->list_workers()); });
 }
-std::shared_ptr<const Coordinator::Workers> Coordinator::workers() const { return impl_->workers(); }
+std::shared_ptr<const Coordinator::Workers> Coordinator::workers() const {
+  return impl_->workers();
+}
 
 }  // namespace scalelaw::server

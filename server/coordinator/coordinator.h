@@ -1,5 +1,5 @@
-// The owner of the schedule: takes events from the API and the workers, lets the scheduler decide, stores the decisions,
-// and only then acts on them. All of it on one thread of its own.
+// The owner of the schedule: takes events from the API and the workers, lets the scheduler decide, stores the
+// decisions, and only then acts on them. All of it on one thread of its own.
 #pragma once
 
 #include <chrono>

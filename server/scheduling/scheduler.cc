@@ -274,7 +274,8 @@ void Scheduler::finish_run(Run& run, const Attempt& attempt, const AttemptEnded&
   } else if (how.permanent) {
     move(run, RunState::kFailed, how.reason);
   } else if (++run.failures > run.plan.retries.max) {
-    move(run, RunState::kFailed, run.failures > 1 ? fmt::format("{} (tried {} times)", how.reason, run.failures) : how.reason);
+    move(run, RunState::kFailed,
+         run.failures > 1 ? fmt::format("{} (tried {} times)", how.reason, run.failures) : how.reason);
   } else {
     requeue(run, backoff(run.plan.retries, run.failures),
             fmt::format("retry {} of {} after: {}", run.failures, run.plan.retries.max, how.reason));

@@ -4,7 +4,8 @@
 // - A stage's runs wait until all runs of the stages it needs have succeeded; if one of those fails, they are skipped.
 // - Of the runs that are ready, older sweeps go first; within a sweep those on the longest chain of dependent stages,
 //   then those with the largest budget, so that little is left to wait for at the end.
-// - A run that needs several slots and finds none free reserves the worker that comes closest, so that it cannot starve.
+// - A run that needs several slots and finds none free reserves the worker that comes closest, so that it cannot
+// starve.
 // - A worker that is silent for longer than its lease is lost: its attempts are fenced, their runs queued again.
 // - A lost or interrupted attempt costs nothing; a failed one counts against the run's retries.
 #pragma once
@@ -75,8 +76,8 @@ struct AttemptEnded {
 /// Time passed.
 struct Tick {};
 
-using Event = std::variant<SweepSubmitted, SweepCancelled, RunRetried, WorkerJoined, WorkerHeard, WorkerDraining, WorkerLeft,
-                           AttemptStarted, AttemptEnded, Tick>;
+using Event = std::variant<SweepSubmitted, SweepCancelled, RunRetried, WorkerJoined, WorkerHeard, WorkerDraining,
+                           WorkerLeft, AttemptStarted, AttemptEnded, Tick>;
 
 class Scheduler {
  public:
@@ -112,8 +113,8 @@ class Scheduler {
 
   /// Only before the first event. Workers get a full lease to come back; running attempts stay where they are.
   Decisions restore(const Snapshot& snapshot, Instant now);
-  /// Applies the event and decides. `now` may jump: after a jump forwards, as after a pause of the whole machine, workers
-  /// get the time back; after a jump backwards time stands still until it is made up for.
+  /// Applies the event and decides. `now` may jump: after a jump forwards, as after a pause of the whole machine,
+  /// workers get the time back; after a jump backwards time stands still until it is made up for.
   Decisions handle(const Event& event, Instant now);
 
   /// When time alone will next change something; call `handle(Tick)` then.

@@ -67,19 +67,39 @@ absl::Status transition_in(const Edge<State> (&table)[n], const char* what, Stat
 }
 }  // namespace
 
-std::string_view name(RunState state) { return kRunNames.at(static_cast<size_t>(state) - 1); }
-std::string_view name(AttemptState state) { return kAttemptNames.at(static_cast<size_t>(state) - 1); }
-std::string_view name(SweepState state) { return kSweepNames.at(static_cast<size_t>(state) - 1); }
-std::string_view name(WorkerState state) { return kWorkerNames.at(static_cast<size_t>(state) - 1); }
+std::string_view name(RunState state) {
+  return kRunNames.at(static_cast<size_t>(state) - 1);
+}
+std::string_view name(AttemptState state) {
+  return kAttemptNames.at(static_cast<size_t>(state) - 1);
+}
+std::string_view name(SweepState state) {
+  return kSweepNames.at(static_cast<size_t>(state) - 1);
+}
+std::string_view name(WorkerState state) {
+  return kWorkerNames.at(static_cast<size_t>(state) - 1);
+}
 
-absl::Status parse(std::string_view word, RunState& state) { return parse_in(kRunNames, word, state); }
-absl::Status parse(std::string_view word, AttemptState& state) { return parse_in(kAttemptNames, word, state); }
-absl::Status parse(std::string_view word, WorkerState& state) { return parse_in(kWorkerNames, word, state); }
+absl::Status parse(std::string_view word, RunState& state) {
+  return parse_in(kRunNames, word, state);
+}
+absl::Status parse(std::string_view word, AttemptState& state) {
+  return parse_in(kAttemptNames, word, state);
+}
+absl::Status parse(std::string_view word, WorkerState& state) {
+  return parse_in(kWorkerNames, word, state);
+}
 
-bool ended(RunState state) { return state > RunState::kRunning; }
-bool ended(AttemptState state) { return state > AttemptState::kRunning; }
+bool ended(RunState state) {
+  return state > RunState::kRunning;
+}
+bool ended(AttemptState state) {
+  return state > AttemptState::kRunning;
+}
 
-absl::Status transition(RunState& state, RunState next) { return transition_in(kRunTransitions, "a run", state, next); }
+absl::Status transition(RunState& state, RunState next) {
+  return transition_in(kRunTransitions, "a run", state, next);
+}
 absl::Status transition(AttemptState& state, AttemptState next) {
   return transition_in(kAttemptTransitions, "an attempt", state, next);
 }

@@ -9,7 +9,8 @@ namespace {
 constexpr int kBusyTimeoutMs = 5000;
 
 int flags_of(Connection::Access access) {
-  return access == Connection::Access::kReadWrite ? SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE : SQLite::OPEN_READONLY;
+  return access == Connection::Access::kReadWrite ? SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE
+                                                  : SQLite::OPEN_READONLY;
 }
 }  // namespace
 
@@ -31,21 +32,43 @@ SQLite::Statement& Connection::prepared(std::string_view sql) {
   return *statement;
 }
 
-void Connection::bind(SQLite::Statement& statement, int index, std::string_view value) {
-  statement.bind(index, std::string(value));
+namespace {
+template <class T>
+void bind_or_null(SQLite::Statement& statement, int index, const std::optional<T>& value) {
+  if (value.has_value()) {
+    statement.bind(index, *value);
+  } else {
+    statement.bind(index);
+  }
+}
+}  // namespace
+
+void Connection::bind(SQLite::Statement& statement, int index, const std::optional<int32_t>& value) {
+  bind_or_null(statement, index, value);
+}
+void Connection::bind(SQLite::Statement& statement, int index, const std::optional<int64_t>& value) {
+  bind_or_null(statement, index, value);
+}
+void Connection::bind(SQLite::Statement& statement, int index, const std::optional<double>& value) {
+  bind_or_null(statement, index, value);
+}
+void Connection::bind(SQLite::Statement& statement, int index, const std::optional<std::string>& value) {
+  bind_or_null(statement, index, value);
 }
 
 absl::Status to_status(const SQLite::Exception& error, const std::filesystem::path& file) {
   const std::string name = file.string();
   switch (error.getErrorCode() & 0xff) {
     case SQLITE_NOTADB:
-      return absl::DataLossError(fmt::format("{} is not a SQLite database; it was left as it is. Move it away, or name "
-                                             "another directory with --data",
-                                             name));
+      return absl::DataLossError(
+          fmt::format("{} is not a SQLite database; it was left as it is. Move it away, or name "
+                      "another directory with --data",
+                      name));
     case SQLITE_CORRUPT:
-      return absl::DataLossError(fmt::format("{} is corrupt ({}); nothing was changed. Restore a backup, or save what "
-                                             "is readable with `sqlite3 {} .recover`",
-                                             name, error.what(), name));
+      return absl::DataLossError(
+          fmt::format("{} is corrupt ({}); nothing was changed. Restore a backup, or save what "
+                      "is readable with `sqlite3 {} .recover`",
+                      name, error.what(), name));
     case SQLITE_FULL:
       return absl::ResourceExhaustedError(fmt::format("the disk of {} is full: make room", name));
     case SQLITE_READONLY:
@@ -62,7 +85,8 @@ absl::Status to_status(const SQLite::Exception& error, const std::filesystem::pa
     case SQLITE_CONSTRAINT:
       return absl::InternalError(fmt::format("{} refused a row ({})", name, error.what()));
     default:
-      return absl::InternalError(fmt::format("{}: {} (SQLite code {})", name, error.what(), error.getExtendedErrorCode()));
+      return absl::InternalError(
+          fmt::format("{}: {} (SQLite code {})", name, error.what(), error.getExtendedErrorCode()));
   }
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 #include <SQLiteCpp/Database.h>
 #include <SQLiteCpp/Exception.h>
@@ -70,16 +71,15 @@ class Connection {
   static void bind(SQLite::Statement& statement, int index, int32_t value) { statement.bind(index, value); }
   static void bind(SQLite::Statement& statement, int index, int64_t value) { statement.bind(index, value); }
   static void bind(SQLite::Statement& statement, int index, double value) { statement.bind(index, value); }
-  static void bind(SQLite::Statement& statement, int index, std::nullopt_t) { statement.bind(index); }
-  static void bind(SQLite::Statement& statement, int index, std::string_view value);
-  template <class T>
-  static void bind(SQLite::Statement& statement, int index, const std::optional<T>& value) {
-    if (value.has_value()) {
-      bind(statement, index, *value);
-    } else {
-      statement.bind(index);
-    }
+  static void bind(SQLite::Statement& statement, int index, const std::string& value) { statement.bind(index, value); }
+  static void bind(SQLite::Statement& statement, int index, std::string_view value) {
+    statement.bind(index, std::string(value));
   }
+  // NULL when unset.
+  static void bind(SQLite::Statement& statement, int index, const std::optional<int32_t>& value);
+  static void bind(SQLite::Statement& statement, int index, const std::optional<int64_t>& value);
+  static void bind(SQLite::Statement& statement, int index, const std::optional<double>& value);
+  static void bind(SQLite::Statement& statement, int index, const std::optional<std::string>& value);
 
   SQLite::Database database_;
   // Keyed by the literal's text: the same text may live at several addresses.

@@ -27,7 +27,8 @@ void append_log(Connection& connection, AttemptId attempt, const std::string& te
     int64_t oldest_bytes = 0;
     {
       Query query = connection.query(
-          "SELECT a.log_bytes, c.id, length(CAST(c.text AS BLOB)) FROM attempts a JOIN log_chunks c ON c.attempt_id = a.id "
+          "SELECT a.log_bytes, c.id, length(CAST(c.text AS BLOB)) FROM attempts a JOIN log_chunks c ON c.attempt_id = "
+          "a.id "
           "WHERE a.id = ?1 ORDER BY c.id LIMIT 1",
           attempt.value);
       if (!query.next()) return;
@@ -51,7 +52,9 @@ void apply_progress(Connection& connection, RunId run, const v1::TrainerProgress
                  std::clamp(progress.fraction(), 0.0, 1.0), seconds_left);
 }
 
-std::optional<int64_t> positive(int64_t value) { return value > 0 ? std::optional(value) : std::nullopt; }
+std::optional<int64_t> positive(int64_t value) {
+  return value > 0 ? std::optional(value) : std::nullopt;
+}
 }  // namespace
 
 v1::RecordAck Ingest::apply(Connection& connection, const v1::RecordBatch& batch) {
@@ -109,9 +112,10 @@ void Ingest::apply_records(Connection& connection, const Target& target, const v
                        target.run.value, record.checkpoint().step(), record.checkpoint().path(), target.attempt.value);
         break;
       case v1::Record::kArtifact:
-        connection.run("INSERT OR REPLACE INTO artifacts (run_id, name, path, kind, attempt_id) VALUES (?1, ?2, ?3, ?4, ?5)",
-                       target.run.value, record.artifact().name(), record.artifact().path(), record.artifact().kind(),
-                       target.attempt.value);
+        connection.run(
+            "INSERT OR REPLACE INTO artifacts (run_id, name, path, kind, attempt_id) VALUES (?1, ?2, ?3, ?4, ?5)",
+            target.run.value, record.artifact().name(), record.artifact().path(), record.artifact().kind(),
+            target.attempt.value);
         break;
       case v1::Record::kOutput:
         log += record.output();
@@ -161,12 +165,14 @@ std::string Ingest::apply_metrics(Connection& connection, const Target& target, 
       continue;
     }
     if (name.empty() || name.size() > kMaxMetricName) {
-      remarks += fmt::format("scalelaw: a metric's name must have 1 to {} bytes: {}…\n", kMaxMetricName, name.substr(0, 40));
+      remarks +=
+          fmt::format("scalelaw: a metric's name must have 1 to {} bytes: {}…\n", kMaxMetricName, name.substr(0, 40));
       continue;
     }
     const int64_t id = metric_id(connection, name);
     connection.run(
-        "INSERT OR REPLACE INTO points (run_id, metric_id, step, samples, flops, value) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT OR REPLACE INTO points (run_id, metric_id, step, samples, flops, value) VALUES (?1, ?2, ?3, ?4, ?5, "
+        "?6)",
         target.run.value, id, metrics.step(), metrics.samples(), flops, value);
     connection.run(
         "INSERT INTO latest_points (run_id, metric_id, step, samples, flops, value) VALUES (?1, ?2, ?3, ?4, ?5, ?6) "

@@ -5,7 +5,7 @@
 namespace scalelaw::server {
 
 namespace {
-#define LAW_COLUMNS                                                                                     \
+#define LAW_COLUMNS                                                                                      \
   "l.id, s.name, l.metric, l.form, l.formula, l.observations_hash, l.document, l.fitted_ms FROM laws l " \
   "JOIN studies s ON s.id = l.study_id "
 
@@ -19,7 +19,8 @@ std::vector<v1::Observation> read_observations(Connection& connection, const std
                                                const std::string& metric, std::vector<std::string>* metric_names) {
   std::vector<v1::Observation> observations;
   Query row = connection.query(
-      "SELECT run_id, run, coalesce(params, 0), samples, flops, value, seed, holdout, coalesce(budget_flops, 0), metric "
+      "SELECT run_id, run, coalesce(params, 0), samples, flops, value, seed, holdout, coalesce(budget_flops, 0), "
+      "metric "
       "FROM v_observations WHERE study = ?1 AND (?2 = '' OR metric = ?2) ORDER BY metric, run_id",
       study, metric);
   while (row.next()) {
@@ -68,9 +69,9 @@ absl::StatusOr<StoredLaw> read_law(Connection& connection, int32_t id) {
 
 std::vector<StoredLaw> read_laws(Connection& connection, const std::string& study, const std::string& metric) {
   std::vector<StoredLaw> laws;
-  Query row = connection.query(
-      "SELECT " LAW_COLUMNS "WHERE (?1 = '' OR s.name = ?1) AND (?2 = '' OR l.metric = ?2) ORDER BY l.id DESC", study,
-      metric);
+  Query row = connection.query("SELECT " LAW_COLUMNS
+                               "WHERE (?1 = '' OR s.name = ?1) AND (?2 = '' OR l.metric = ?2) ORDER BY l.id DESC",
+                               study, metric);
   while (row.next()) laws.push_back(law_of(row));
   return laws;
 }

@@ -19,16 +19,16 @@ absl::Status migrate(Connection& connection, const std::string& file, const std:
   const int version = pragma(connection, "PRAGMA user_version");
   const int application = pragma(connection, "PRAGMA application_id");
   const int tables = pragma(connection, "SELECT count(*) FROM sqlite_schema");
-  if (tables > 0 && application != kApplicationId) {
-    return absl::FailedPreconditionError(
-        fmt::format("{} is another program's database; it was left as it is. Name another directory with --data", file));
-  }
   const int newest = migrations.empty() ? 0 : migrations.back().version;
   if (version > newest) {
     return absl::FailedPreconditionError(
         fmt::format("{} has schema {}, written by a newer scalelaw; this one knows schemas up to {}. It was left as it "
                     "is: install the newer version",
                     file, version, newest));
+  }
+  if (tables > 0 && application != kApplicationId) {
+    return absl::FailedPreconditionError(fmt::format(
+        "{} is another program's database; it was left as it is. Name another directory with --data", file));
   }
   // WAL is a property of the file, set outside of transactions, and only once it is known to be ours.
   connection.script("PRAGMA journal_mode = WAL");

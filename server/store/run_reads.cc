@@ -16,11 +16,11 @@ namespace {
 using google::protobuf::util::TimeUtil;
 
 // Literals, not functions of each other: statements are prepared once per text. `t` is the stage shown with the run.
-#define RUN_COLUMNS                                                                                                \
-  "r.id, r.sweep_id, s.name, t.name, r.name, r.state, r.params, r.budget_kind, r.budget, r.seed, r.holdout, "      \
-  "r.command, r.model_params, r.model_params_total, r.flops_per_sample, r.progress, r.step, r.samples, r.flops, "  \
+#define RUN_COLUMNS                                                                                               \
+  "r.id, r.sweep_id, s.name, t.name, r.name, r.state, r.params, r.budget_kind, r.budget, r.seed, r.holdout, "     \
+  "r.command, r.model_params, r.model_params_total, r.flops_per_sample, r.progress, r.step, r.samples, r.flops, " \
   "r.seconds_left, r.attempts, k.name, a.exit_code, r.reason, r.started_ms, r.finished_ms, r.slots, r.labels "
-#define RUN_JOINS                                                                            \
+#define RUN_JOINS                                                                                          \
   "JOIN studies s ON s.id = r.study_id LEFT JOIN attempts a ON a.run_id = r.id AND a.number = r.attempts " \
   "LEFT JOIN workers k ON k.id = a.worker_id "
 #define OWN_STAGE "JOIN stages t ON t.sweep_id = r.sweep_id AND t.position = r.stage_position "
@@ -55,7 +55,8 @@ v1::Run run_of(const Query& row) {
   if (!row.null(7)) set_budget(run, row.text(7), row.real(8));
   run.set_seed(row.long_integer(9));
   run.set_holdout(row.integer(10) != 0);
-  for (const std::string& word : nlohmann::json::parse(row.text(11)).get<std::vector<std::string>>()) run.add_command(word);
+  for (const std::string& word : nlohmann::json::parse(row.text(11)).get<std::vector<std::string>>())
+    run.add_command(word);
   run.set_model_params(row.long_integer(12));
   run.set_model_params_total(row.long_integer(13));
   run.set_flops_per_sample(row.real(14));
@@ -92,7 +93,8 @@ std::vector<v1::Run> runs_of(Query rows, Query latest) {
   return runs;
 }
 
-#define SWEEP_COLUMNS "w.id, w.name, s.name, w.state, w.submitted_ms, w.finished_ms FROM sweeps w JOIN studies s ON s.id = w.study_id "
+#define SWEEP_COLUMNS \
+  "w.id, w.name, s.name, w.state, w.submitted_ms, w.finished_ms FROM sweeps w JOIN studies s ON s.id = w.study_id "
 
 v1::Sweep sweep_of(Connection& connection, const Query& row) {
   v1::Sweep sweep;
@@ -117,13 +119,27 @@ v1::Sweep sweep_of(Connection& connection, const Query& row) {
     sweep.set_flops_spent(sweep.flops_spent() + counts.real(2));
     sweep.set_flops_planned(sweep.flops_planned() + counts.real(3));
     switch (state) {
-      case RunState::kWaiting: runs.set_waiting(count); break;
-      case RunState::kQueued: runs.set_queued(count); break;
-      case RunState::kRunning: runs.set_running(count); break;
-      case RunState::kSucceeded: runs.set_succeeded(count); break;
-      case RunState::kFailed: runs.set_failed(count); break;
-      case RunState::kCancelled: runs.set_cancelled(count); break;
-      case RunState::kSkipped: runs.set_skipped(count); break;
+      case RunState::kWaiting:
+        runs.set_waiting(count);
+        break;
+      case RunState::kQueued:
+        runs.set_queued(count);
+        break;
+      case RunState::kRunning:
+        runs.set_running(count);
+        break;
+      case RunState::kSucceeded:
+        runs.set_succeeded(count);
+        break;
+      case RunState::kFailed:
+        runs.set_failed(count);
+        break;
+      case RunState::kCancelled:
+        runs.set_cancelled(count);
+        break;
+      case RunState::kSkipped:
+        runs.set_skipped(count);
+        break;
     }
   }
   return sweep;
@@ -155,15 +171,15 @@ std::vector<v1::Sweep> read_sweeps(Connection& connection, const std::string& st
 }
 
 std::vector<v1::Run> read_runs_of_sweep(Connection& connection, int32_t sweep_id) {
-  return runs_of(connection.query("SELECT " RUN_COLUMNS
-                                  "FROM sweep_runs x JOIN runs r ON r.id = x.run_id "
-                                  "JOIN stages t ON t.sweep_id = x.sweep_id AND t.position = x.stage_position " RUN_JOINS
-                                  "WHERE x.sweep_id = ?1 ORDER BY x.number",
-                                  sweep_id),
-                 connection.query("SELECT DISTINCT l.run_id, m.name, l.value FROM sweep_runs x "
-                                  "JOIN latest_points l ON l.run_id = x.run_id JOIN metrics m ON m.id = l.metric_id "
-                                  "WHERE x.sweep_id = ?1",
-                                  sweep_id));
+  return runs_of(
+      connection.query("SELECT " RUN_COLUMNS "FROM sweep_runs x JOIN runs r ON r.id = x.run_id "
+                       "JOIN stages t ON t.sweep_id = x.sweep_id AND t.position = x.stage_position " RUN_JOINS
+                       "WHERE x.sweep_id = ?1 ORDER BY x.number",
+                       sweep_id),
+      connection.query("SELECT DISTINCT l.run_id, m.name, l.value FROM sweep_runs x "
+                       "JOIN latest_points l ON l.run_id = x.run_id JOIN metrics m ON m.id = l.metric_id "
+                       "WHERE x.sweep_id = ?1",
+                       sweep_id));
 }
 
 std::vector<v1::Run> read_runs_of_study(Connection& connection, const std::string& study) {
@@ -172,9 +188,8 @@ std::vector<v1::Run> read_runs_of_study(Connection& connection, const std::strin
                    connection.query("SELECT l.run_id, m.name, l.value FROM latest_points l "
                                     "JOIN metrics m ON m.id = l.metric_id"));
   }
-  return runs_of(connection.query("SELECT " RUN_COLUMNS "FROM runs r " OWN_STAGE RUN_JOINS
-                                  "WHERE s.name = ?1 ORDER BY r.id",
-                                  study),
+  return runs_of(connection.query(
+                     "SELECT " RUN_COLUMNS "FROM runs r " OWN_STAGE RUN_JOINS "WHERE s.name = ?1 ORDER BY r.id", study),
                  connection.query("SELECT l.run_id, m.name, l.value FROM studies s JOIN runs r ON r.study_id = s.id "
                                   "JOIN latest_points l ON l.run_id = r.id JOIN metrics m ON m.id = l.metric_id "
                                   "WHERE s.name = ?1",

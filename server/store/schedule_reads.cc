@@ -11,7 +11,9 @@ namespace scalelaw::server {
 namespace {
 using Labels = std::map<std::string, std::string>;
 
-Labels labels_of(const std::string& json) { return nlohmann::json::parse(json).get<Labels>(); }
+Labels labels_of(const std::string& json) {
+  return nlohmann::json::parse(json).get<Labels>();
+}
 
 BudgetKind budget_kind(const std::string& word) {
   if (word == "flops") return BudgetKind::kFlops;
@@ -49,7 +51,8 @@ void read_sweep_plans(Connection& connection, StoredSchedule& schedule) {
 
 absl::Status read_runs(Connection& connection, StoredSchedule& schedule) {
   Query row = connection.query(
-      "SELECT r.id, s.name, r.content_key, r.slots, r.labels, r.max_retries, r.backoff_ms, coalesce(r.budget_kind, ''), "
+      "SELECT r.id, s.name, r.content_key, r.slots, r.labels, r.max_retries, r.backoff_ms, coalesce(r.budget_kind, "
+      "''), "
       "coalesce(r.budget, 0), r.state, r.reason, r.failures, r.attempts, r.sweep_id, r.stage_position "
       "FROM runs r JOIN studies s ON s.id = r.study_id ORDER BY r.id");
   while (row.next()) {
@@ -87,8 +90,8 @@ absl::Status read_attempts(Connection& connection, StoredSchedule& schedule) {
 }
 
 absl::Status read_workers(Connection& connection, StoredSchedule& schedule) {
-  Query row =
-      connection.query("SELECT id, uid, name, host, version, state, slots, labels, last_seen_ms FROM workers ORDER BY id");
+  Query row = connection.query(
+      "SELECT id, uid, name, host, version, state, slots, labels, last_seen_ms FROM workers ORDER BY id");
   while (row.next()) {
     KnownWorker& worker = schedule.workers.emplace_back();
     worker.id = WorkerId{row.integer(0)};
@@ -107,10 +110,17 @@ absl::Status read_workers(Connection& connection, StoredSchedule& schedule) {
 
 void set_budget(v1::Assignment& assignment, BudgetKind kind, double amount) {
   switch (kind) {
-    case BudgetKind::kFlops: assignment.set_budget_flops(amount); break;
-    case BudgetKind::kSamples: assignment.set_budget_samples(static_cast<int64_t>(amount)); break;
-    case BudgetKind::kSteps: assignment.set_budget_steps(static_cast<int64_t>(amount)); break;
-    case BudgetKind::kNone: break;
+    case BudgetKind::kFlops:
+      assignment.set_budget_flops(amount);
+      break;
+    case BudgetKind::kSamples:
+      assignment.set_budget_samples(static_cast<int64_t>(amount));
+      break;
+    case BudgetKind::kSteps:
+      assignment.set_budget_steps(static_cast<int64_t>(amount));
+      break;
+    case BudgetKind::kNone:
+      break;
   }
 }
 
@@ -154,7 +164,8 @@ absl::StatusOr<AttemptRecord> read_attempt(Connection& connection, AttemptId id)
 
 absl::StatusOr<v1::Assignment> read_assignment(Connection& connection, AttemptId id) {
   Query row = connection.query(
-      "SELECT a.number, r.id, r.command, r.params, coalesce(r.budget_kind, ''), coalesce(r.budget, 0), r.seed, r.slots, "
+      "SELECT a.number, r.id, r.command, r.params, coalesce(r.budget_kind, ''), coalesce(r.budget, 0), r.seed, "
+      "r.slots, "
       "s.name, t.name, r.sweep_id, r.stage_position "
       "FROM attempts a JOIN runs r ON r.id = a.run_id JOIN studies s ON s.id = r.study_id "
       "JOIN stages t ON t.sweep_id = r.sweep_id AND t.position = r.stage_position WHERE a.id = ?1",

@@ -20,7 +20,8 @@ struct BudgetColumns {
 };
 BudgetColumns budget_columns(const RunBudget& budget) {
   if (const auto* flops = std::get_if<FlopsBudget>(&budget)) return {"flops", flops->flops};
-  if (const auto* samples = std::get_if<SamplesBudget>(&budget)) return {"samples", static_cast<double>(samples->samples)};
+  if (const auto* samples = std::get_if<SamplesBudget>(&budget))
+    return {"samples", static_cast<double>(samples->samples)};
   if (const auto* steps = std::get_if<StepsBudget>(&budget)) return {"steps", static_cast<double>(steps->steps)};
   return {};
 }
@@ -43,7 +44,8 @@ void write_run(Connection& connection, const NewSweep& sweep, int position, RunI
   const ExpandedStage& stage = sweep.expansion.stages[position];
   const BudgetColumns budget = budget_columns(run.budget);
   connection.run(
-      "INSERT INTO runs (id, study_id, content_key, sweep_id, stage_position, name, command, params, budget_kind, budget, "
+      "INSERT INTO runs (id, study_id, content_key, sweep_id, stage_position, name, command, params, budget_kind, "
+      "budget, "
       "seed, holdout, slots, labels, max_retries, backoff_ms, state) "
       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, 'waiting')",
       id.value, study_id(connection, stage.study), run.content_key, sweep.id.value, position, run.name,
@@ -67,15 +69,17 @@ void write_run_change(Connection& connection, const RunChange& change, int64_t n
   connection.run(
       "UPDATE runs SET state = ?2, reason = ?3, failures = ?4, sweep_id = ?5, stage_position = ?6, finished_ms = ?7, "
       "seconds_left = NULL WHERE id = ?1",
-      change.run.value, name(change.state), change.reason, change.failures, change.owner.sweep.value, change.owner.stage,
-      finished_ms);
+      change.run.value, name(change.state), change.reason, change.failures, change.owner.sweep.value,
+      change.owner.stage, finished_ms);
 }
 
 void write_assignment(Connection& connection, const NewAttempt& attempt, int64_t now_ms) {
   connection.run(
-      "INSERT INTO attempts (id, run_id, number, worker_id, state, assigned_ms) VALUES (?1, ?2, ?3, ?4, 'assigned', ?5)",
+      "INSERT INTO attempts (id, run_id, number, worker_id, state, assigned_ms) VALUES (?1, ?2, ?3, ?4, 'assigned', "
+      "?5)",
       attempt.attempt.value, attempt.run.value, attempt.number, attempt.worker.value, now_ms);
-  connection.run("UPDATE runs SET attempts = ?2, started_ms = ?3 WHERE id = ?1", attempt.run.value, attempt.number, now_ms);
+  connection.run("UPDATE runs SET attempts = ?2, started_ms = ?3 WHERE id = ?1", attempt.run.value, attempt.number,
+                 now_ms);
 }
 
 void write_sweep_change(Connection& connection, const SweepChange& change, int64_t now_ms) {

@@ -34,9 +34,10 @@ absl::Status check_integrity(Connection& connection, const std::filesystem::path
   if (std::filesystem::file_size(file, error) > kCheckedWhole || error) return absl::OkStatus();
   Query check = connection.query("PRAGMA quick_check(1)");
   if (!check.next() || check.text(0) == "ok") return absl::OkStatus();
-  return absl::DataLossError(fmt::format("{} is corrupt ({}); nothing was changed. Restore a backup, or save what is "
-                                         "readable with `sqlite3 {} .recover`",
-                                         file.string(), check.text(0), file.string()));
+  return absl::DataLossError(
+      fmt::format("{} is corrupt ({}); nothing was changed. Restore a backup, or save what is "
+                  "readable with `sqlite3 {} .recover`",
+                  file.string(), check.text(0), file.string()));
 }
 
 absl::Status prepare_directory(const std::filesystem::path& directory) {
@@ -52,7 +53,9 @@ absl::Status prepare_directory(const std::filesystem::path& directory) {
 class Store::Impl {
  public:
   Impl(DirectoryLock directory_lock, const std::filesystem::path& file, std::unique_ptr<Connection> connection)
-      : lock(std::move(directory_lock)), readers(file), writer(std::move(connection), file, [this] { records.forget(); }) {}
+      : lock(std::move(directory_lock)),
+        readers(file),
+        writer(std::move(connection), file, [this] { records.forget(); }) {}
 
   DirectoryLock lock;
   Ingest records;
@@ -73,8 +76,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::open(const std::filesystem::path& 
     if (absl::Status status = migrate(*connection, file.string(), embedded_migrations()); !status.ok()) return status;
     // Proves now, not at the first result, that the disk can be written to.
     connection->script("BEGIN IMMEDIATE; UPDATE workers SET state = state WHERE 0; COMMIT;");
-    return std::unique_ptr<Store>(
-        new Store(std::make_unique<Impl>(std::move(*lock), file, std::move(connection))));
+    return std::unique_ptr<Store>(new Store(std::make_unique<Impl>(std::move(*lock), file, std::move(connection))));
   } catch (const SQLite::Exception& error) {
     return to_status(error, file);
   }
@@ -82,7 +84,9 @@ absl::StatusOr<std::unique_ptr<Store>> Store::open(const std::filesystem::path& 
 
 Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Store::~Store() = default;
-void Store::close() { impl_->writer.stop(); }
+void Store::close() {
+  impl_->writer.stop();
+}
 
 void Store::ingest(v1::RecordBatch batch, std::function<void(absl::StatusOr<v1::RecordAck>)> acknowledged) {
   auto ack = std::make_shared<v1::RecordAck>();
@@ -158,8 +162,12 @@ absl::StatusOr<int32_t> Store::insert_law(StoredLaw law) {
   return *id;
 }
 
-absl::Status Store::health() const { return impl_->writer.health(); }
-uint64_t Store::commits() const { return impl_->writer.commits(); }
+absl::Status Store::health() const {
+  return impl_->writer.health();
+}
+uint64_t Store::commits() const {
+  return impl_->writer.commits();
+}
 
 absl::StatusOr<std::vector<v1::Observation>> Store::observations(const std::string& study, const std::string& metric,
                                                                  std::vector<std::string>* metric_names) const {

@@ -93,7 +93,8 @@ void Writer::commit(std::vector<Job>& group) {
     std::unique_lock lock(mutex_);
     if (changed_.wait_for(lock, kRetryInterval, [this] { return stopping_; })) {
       for (Job& job : group) {
-        job.result = absl::UnavailableError(fmt::format("not stored, the server is stopping: {}", std::string(status.message())));
+        job.result = absl::UnavailableError(
+            fmt::format("not stored, the server is stopping: {}", std::string(status.message())));
       }
       return;
     }

@@ -17,9 +17,9 @@
 
 namespace scalelaw::server {
 
-/// Transactions are committed in the order of `enqueue`, as many at once as are waiting, each in a savepoint of its own:
-/// one that fails is rolled back alone. When the disk is full (or its like, see `may_pass`) the whole group is rolled
-/// back and tried again until it succeeds, so a transaction may run several times before its callback.
+/// Transactions are committed in the order of `enqueue`, as many at once as are waiting, each in a savepoint of its
+/// own: one that fails is rolled back alone. When the disk is full (or its like, see `may_pass`) the whole group is
+/// rolled back and tried again until it succeeds, so a transaction may run several times before its callback.
 class Writer {
  public:
   /// Runs on the writer thread. May throw SQLite::Exception; an error rolls the transaction back.

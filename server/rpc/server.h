@@ -1,0 +1,47 @@
+// The gRPC server: all services on one address.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+namespace grpc {
+class Server;
+class Service;
+}  // namespace grpc
+
+namespace scalelaw::server {
+
+struct ListenAddress {
+  std::string host;
+  /// 0: any free port.
+  int port = 0;
+};
+
+/// `HOST:PORT`, `[::1]:PORT`. INVALID_ARGUMENT for anything else, and for addresses other than loopback: there is no
+/// authentication, so nobody else may connect.
+absl::StatusOr<ListenAddress> parse_listen_address(const std::string& text);
+
+class RpcServer {
+ public:
+  /// Serves `services` (which must outlive it) with the standard health service and reflection.
+  /// ALREADY_EXISTS if the port is in use; UNAVAILABLE for other reasons why the address cannot be had.
+  static absl::StatusOr<std::unique_ptr<RpcServer>> start(const ListenAddress& address,
+                                                          const std::vector<grpc::Service*>& services);
+  ~RpcServer();
+
+  /// `HOST:PORT` with the port that was bound.
+  const std::string& address() const { return address_; }
+  /// Refuses new calls, gives those under way a second, cancels the rest, and waits until all are over.
+  void stop();
+
+ private:
+  RpcServer(std::unique_ptr<grpc::Server> server, std::string address);
+  std::unique_ptr<grpc::Server> server_;
+  std::string address_;
+};
+
+}  // namespace scalelaw::server

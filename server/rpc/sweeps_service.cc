@@ -1,0 +1,139 @@
+#include "server/rpc/sweeps_service.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <google/protobuf/util/message_differencer.h>
+
+#include "server/rpc/polled_stream.h"
+#include "server/rpc/status.h"
+
+namespace scalelaw::server {
+
+namespace {
+constexpr double kDefaultUpdatesPerSecond = 4;
+constexpr double kMaxUpdatesPerSecond = 20;
+
+/// Sends a snapshot whenever something was committed that shows in it.
+class WatchStream final : public PolledStream<v1::SweepSnapshot> {
+ public:
+  WatchStream(const Store& store, const Presentation& presentation, std::string sweep,
+              std::chrono::milliseconds interval)
+      : PolledStream(interval), store_(store), presentation_(presentation), sweep_(std::move(sweep)) {}
+
+ private:
+  News poll() override {
+    const uint64_t commits = store_.commits();
+    if (commits == seen_) return {};
+    absl::StatusOr<v1::SweepSnapshot> snapshot = presentation_.snapshot(sweep_);
+    if (!snapshot.ok()) return {std::nullopt, true, to_grpc(snapshot.status())};
+    seen_ = commits;
+    // From now on by id: a newer sweep may take the name.
+    sweep_ = std::to_string(snapshot->sweep().id());
+    const bool over = snapshot->sweep().state() != v1::SWEEP_STATE_RUNNING;
+    if (!over && google::protobuf::util::MessageDifferencer::Equals(*snapshot, sent_)) return {};
+    sent_ = *snapshot;
+    return {*std::move(snapshot), over, grpc::Status::OK};
+  }
+
+  const Store& store_;
+  const Presentation& presentation_;
+  std::string sweep_;
+  std::optional<uint64_t> seen_;
+  v1::SweepSnapshot sent_;
+};
+}  // namespace
+
+grpc::ServerUnaryReactor* SweepsService::Submit(grpc::CallbackServerContext* context,
+                                                const v1::SubmitSweepRequest* request,
+                                                v1::SubmitSweepResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  absl::StatusOr<Expansion> expansion = expand(request->spec());
+  if (!expansion.ok()) {
+    reactor->Finish(to_grpc(expansion.status()));
+    return reactor;
+  }
+  if (request->dry_run()) {
+    v1::SweepSnapshot would_be = preview(*expansion);
+    *response->mutable_sweep() = std::move(*would_be.mutable_sweep());
+    *response->mutable_runs() = std::move(*would_be.mutable_runs());
+  }
+  coordinator_.submit(request->spec(), *std::move(expansion), request->idempotency_key(), request->dry_run(),
+                      [this, reactor, response](absl::StatusOr<Coordinator::Submitted> submitted) {
+                        if (!submitted.ok()) {
+                          reactor->Finish(to_grpc(submitted.status()));
+                          return;
+                        }
+                        response->set_reused(submitted->reused);
+                        if (submitted->sweep == SweepId{}) {
+                          reactor->Finish(grpc::Status::OK);
+                          return;
+                        }
+                        auto snapshot = presentation_.snapshot(std::to_string(submitted->sweep.value));
+                        if (snapshot.ok()) {
+                          *response->mutable_sweep() = std::move(*snapshot->mutable_sweep());
+                          *response->mutable_runs() = std::move(*snapshot->mutable_runs());
+                        }
+                        reactor->Finish(to_grpc(snapshot.status()));
+                      });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* SweepsService::Get(grpc::CallbackServerContext* context, const v1::GetSweepRequest* request,
+                                             v1::Sweep* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  absl::StatusOr<v1::SweepSnapshot> snapshot = presentation_.snapshot(request->sweep());
+  if (snapshot.ok()) *response = std::move(*snapshot->mutable_sweep());
+  reactor->Finish(to_grpc(snapshot.status()));
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* SweepsService::List(grpc::CallbackServerContext* context,
+                                              const v1::ListSweepsRequest* request, v1::ListSweepsResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  absl::StatusOr<std::vector<v1::Sweep>> sweeps = store_.sweeps(request->study());
+  if (sweeps.ok()) {
+    for (v1::Sweep& sweep : *sweeps) {
+      absl::StatusOr<v1::SweepSnapshot> snapshot = absl::UnknownError("not needed");
+      if (sweep.state() == v1::SWEEP_STATE_RUNNING) snapshot = presentation_.snapshot(std::to_string(sweep.id()));
+      *response->add_sweeps() = snapshot.ok() ? std::move(*snapshot->mutable_sweep()) : std::move(sweep);
+    }
+  }
+  reactor->Finish(to_grpc(sweeps.status()));
+  return reactor;
+}
+
+grpc::ServerWriteReactor<v1::SweepSnapshot>* SweepsService::Watch(grpc::CallbackServerContext*,
+                                                                  const v1::WatchSweepRequest* request) {
+  const double asked = request->updates_per_second();
+  const double rate = asked > 0 ? std::min(asked, kMaxUpdatesPerSecond) : kDefaultUpdatesPerSecond;
+  // Now and then even the slowest watch must notice that its client is gone.
+  const auto interval = std::chrono::milliseconds(std::lround(std::min(1000 / rate, 1000.0)));
+  auto* stream = new WatchStream(store_, presentation_, request->sweep(), interval);
+  stream->start();
+  return stream;
+}
+
+grpc::ServerUnaryReactor* SweepsService::Cancel(grpc::CallbackServerContext* context,
+                                                const v1::CancelSweepRequest* request, v1::Sweep* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const absl::StatusOr<v1::Sweep> sweep = store_.sweep(request->sweep());
+  if (!sweep.ok()) {
+    reactor->Finish(to_grpc(sweep.status()));
+    return reactor;
+  }
+  coordinator_.cancel(SweepId{sweep->id()}, [this, reactor, response, id = sweep->id()](absl::Status status) {
+    if (status.ok()) {
+      absl::StatusOr<v1::Sweep> cancelled = store_.sweep(std::to_string(id));
+      if (cancelled.ok()) *response = *std::move(cancelled);
+      status = cancelled.status();
+    }
+    reactor->Finish(to_grpc(status));
+  });
+  return reactor;
+}
+
+}  // namespace scalelaw::server

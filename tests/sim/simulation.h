@@ -1,0 +1,95 @@
+// A cluster in memory, driven by one seed: workers that crash, hang, are cut off and come back; trainers that fail; a
+// server that restarts; clocks that jump; people who submit, cancel and retry.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <queue>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "server/scheduling/scheduler.h"
+#include "tests/sim/ledger.h"
+
+namespace scalelaw::server {
+
+struct SimulationSize {
+  int workers = 20;
+  int sweeps = 3;
+  int runs_per_stage = 40;
+};
+
+struct SimulationOutcome {
+  int events = 0;
+  int attempts = 0;
+  int lost = 0;
+  int restarts = 0;
+  /// How many runs ended in each state.
+  std::map<RunState, int> runs;
+};
+
+class Simulation {
+ public:
+  Simulation(uint64_t seed, SimulationSize size);
+  /// Until everything has ended. Throws Violation if an invariant breaks or if something never ends.
+  SimulationOutcome run();
+
+ private:
+  /// What really happens on a worker, whatever the scheduler believes.
+  struct Worker {
+    int slots = 1;
+    std::map<std::string, std::string> labels;
+    bool up = true;
+    bool connected = false;
+    Instant cut_off_until{0};
+    /// Attempts it holds, and how those that have ended did.
+    std::map<AttemptId, std::optional<AttemptEnded>> attempts;
+  };
+  struct Timed {
+    Instant at;
+    uint64_t order;
+    std::function<void()> what;
+    bool operator>(const Timed& other) const { return std::tie(at, order) > std::tie(other.at, other.order); }
+  };
+
+  void at(Instant delay, std::function<void()> what);
+  void tell(const Event& event);
+  void perform(const Decisions& decisions);
+  bool reachable(const Worker& worker) const { return worker.up && now_ >= worker.cut_off_until; }
+
+  void submit_sweep();
+  void connect(WorkerId id);
+  void disconnect(WorkerId id);
+  void heartbeat(WorkerId id);
+  void start_trainer(WorkerId id, AttemptId attempt);
+  void trainer_ends(WorkerId id, AttemptId attempt, AttemptEnded how);
+  void report_end(WorkerId id, AttemptId attempt);
+  AttemptEnded random_end(AttemptId attempt);
+  void trouble();
+  void restart_server();
+
+  int pick(int low, int high) { return std::uniform_int_distribution(low, high)(random_); }
+  bool chance(double probability) { return std::bernoulli_distribution(probability)(random_); }
+  bool all_over() const;
+
+  std::mt19937_64 random_;
+  const SimulationSize size_;
+  const SchedulerSettings settings_;
+  std::optional<Scheduler> scheduler_;
+  Ledger ledger_;
+  std::map<WorkerId, Worker> workers_;
+  std::priority_queue<Timed, std::vector<Timed>, std::greater<>> future_;
+  uint64_t order_ = 0;
+  Instant now_{0};
+  /// The server's clock minus ours.
+  Instant clock_error_{0};
+  int sweeps_submitted_ = 0;
+  int troubles_left_ = 0;
+  SimulationOutcome outcome_;
+};
+
+}  // namespace scalelaw::server
