@@ -26,7 +26,7 @@ struct SamplesBudget {
 struct StepsBudget {
   int64_t steps = 0;
 };
-/// What a run may spend; `monostate` leaves it to the trainer (commands of the user's own only).
+/// What a run may spend; `monostate` leaves it to the trainer.
 using RunBudget = std::variant<std::monostate, FlopsBudget, SamplesBudget, StepsBudget>;
 
 struct ExpandedRun {

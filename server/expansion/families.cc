@@ -6,8 +6,8 @@ const std::vector<BuiltInFamily>& built_in_families() {
   static const std::vector<BuiltInFamily> families = {
       {"scorer", {}, {}, "scorer"},
       {"var-tokenizer", {}, {"scorer"}, "tokenizer"},
-      {"var", {"tokenizer", "scorer"}, {}, "model"},
-      {"diffusion-dit", {"scorer"}, {}, "model"},
+      {"var", {"tokenizer"}, {"scorer"}, "model"},
+      {"diffusion-dit", {}, {"scorer"}, "model"},
   };
   return families;
 }

@@ -136,8 +136,6 @@ absl::Status check_budget(const std::string& stage, const v1::StageSpec& spec) {
     return invalid(path, fmt::format("gives {}; give exactly one of flops, samples, steps", fmt::join(kinds, " and ")));
   if (kinds.empty() && spec.has_budget())
     return invalid(path, "is empty; give one of flops, samples, steps with at least one value");
-  if (kinds.empty() && !spec.family().empty())
-    return invalid(path, fmt::format("is required for {}; give one of flops, samples, steps", spec.family()));
   constexpr double kMaxCount = 9e15;
   if (auto s = check_budget_values(path + ".flops", budget.flops(), kMaxFlops); !s.ok()) return s;
   if (auto s = check_budget_values(path + ".samples", budget.samples(), kMaxCount); !s.ok()) return s;

@@ -249,8 +249,6 @@ TEST(ExpansionError, BudgetsArePositiveFiniteAndOfOneKind) {
   EXPECT_EQ(error(one_stage("budget { flops: 1 steps: 1 }")),
             "stages[0].budget: gives flops and steps; give exactly one of flops, samples, steps");
   EXPECT_THAT(error(one_stage("budget { }")), StartsWith("stages[0].budget: is empty"));
-  EXPECT_THAT(error(sweep(R"(name: "s" study: "t" stages { name: "a" family: "scorer" })")),
-              StartsWith("stages[0].budget: is required for scorer"));
 }
 
 TEST(ExpansionError, ARunThatIsThereTwiceIsNamed) {

@@ -1,0 +1,33 @@
+// The verbs of `scalelaw`. Each function adds its commands to the application; a command that runs sets
+// `session.exit_code`.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "cli/session.h"
+
+namespace scalelaw::cli {
+
+/// The whole program: parses the arguments, runs the command, returns an `Exit`.
+int run(int argc, char** argv);
+
+/// submit, status, watch, cancel.
+void add_sweep_commands(CLI::App& app, Session& session);
+/// runs, logs, retry.
+void add_run_commands(CLI::App& app, Session& session);
+/// workers.
+void add_worker_commands(CLI::App& app, Session& session);
+/// fit, predict, verify, laws.
+void add_law_commands(CLI::App& app, Session& session);
+/// plot.
+void add_plot_command(CLI::App& app, Session& session);
+/// up.
+void add_up_command(CLI::App& app, Session& session);
+/// completion; add it last: it completes what is there.
+void add_completion_command(CLI::App& app, Session& session);
+
+/// A command with a worked example under its `--help`.
+CLI::App& add_command(CLI::App& app, const std::string& name, const std::string& description,
+                      const std::string& example);
+
+}  // namespace scalelaw::cli

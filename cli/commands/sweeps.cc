@@ -1,0 +1,191 @@
+#include <map>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "cli/commands/commands.h"
+#include "cli/follow.h"
+#include "cli/format.h"
+#include "cli/json_output.h"
+#include "cli/progress.h"
+#include "cli/sweep_file.h"
+#include "scalelaw/v1/runs.grpc.pb.h"
+#include "scalelaw/v1/sweeps.grpc.pb.h"
+
+namespace scalelaw::cli {
+namespace {
+
+using Stub = v1::Sweeps::Stub;
+
+std::string plural(int64_t count, const std::string& thing) {
+  return fmt::format("{} {}{}", count, thing, count == 1 ? "" : "s");
+}
+
+void print_plan(const Session& session, const v1::SubmitSweepResponse& response) {
+  std::vector<std::vector<Cell>> rows;
+  std::map<std::string, std::pair<int, double>> totals;
+  std::vector<std::string> stages;
+  for (const v1::Run& run : response.runs()) {
+    auto [total, fresh] = totals.emplace(run.stage(), std::pair{0, 0.0});
+    if (fresh) stages.push_back(run.stage());
+    total->second.first += 1;
+    total->second.second += run.budget_flops();
+  }
+  for (const std::string& stage : stages) {
+    auto [count, flops] = totals[stage];
+    std::string first, last;
+    for (const v1::Run& run : response.runs()) {
+      if (run.stage() != stage) continue;
+      if (first.empty()) first = run.name();
+      last = run.name();
+    }
+    rows.push_back({{stage},
+                    {fmt::format("{}", count)},
+                    {flops > 0 ? format_flops(flops) : "–"},
+                    {count == 1 ? first : fmt::format("{}  …  {}", first, last)}});
+  }
+  print(table({{"stage"}, {"runs", true}, {"budget", true}, {"", false, true}}, rows, session.terminal));
+}
+
+struct SubmitOptions {
+  std::string file;
+  std::string key;
+  bool wait = false;
+  bool dry_run = false;
+};
+
+void submit(Session& session, const SubmitOptions& options) {
+  absl::StatusOr<SweepFile> file = read_sweep_file(options.file);
+  if (!file.ok()) {
+    session.exit_code = report_bad_input(std::string(file.status().message()));
+    return;
+  }
+  v1::SubmitSweepRequest request;
+  *request.mutable_spec() = file->spec;
+  request.set_dry_run(options.dry_run);
+  request.set_idempotency_key(options.key);
+  v1::SubmitSweepResponse response;
+  grpc::ClientContext context;
+  set_deadline(context, kShortCall);
+  grpc::Status status = v1::Sweeps::NewStub(session.channel())->Submit(&context, request, &response);
+  if (status.error_code() == grpc::StatusCode::INVALID_ARGUMENT ||
+      status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED) {
+    session.exit_code = report_bad_input(locate(*file, status.error_message()));
+    return;
+  }
+  if (!status.ok()) {
+    session.exit_code = report(session, status);
+    return;
+  }
+
+  if (session.json && !options.wait) print_json(response);
+  if (!session.json) {
+    print_plan(session, response);
+    std::string reused =
+        response.reused() > 0 ? fmt::format(", {} of them done before and reused", response.reused()) : "";
+    std::string runs = plural(response.runs_size(), "run");
+    if (options.dry_run) {
+      print(fmt::format("\n{} would make {}{}. Nothing was submitted.\n", request.spec().name(), runs, reused));
+    } else {
+      print(fmt::format("\nSubmitted {} as sweep {}: {}{}.\n", response.sweep().name(), response.sweep().id(), runs,
+                        reused));
+      if (!options.wait) print(fmt::format("Follow it with:  scalelaw watch {}\n", response.sweep().id()));
+    }
+    std::fflush(stdout);
+  }
+  if (options.wait && !options.dry_run)
+    session.exit_code = follow(session, std::to_string(response.sweep().id()), false);
+}
+
+std::string state_of(const v1::Sweep& sweep) {
+  return short_name(*v1::SweepState_descriptor()->FindValueByNumber(sweep.state()));
+}
+
+void list_sweeps(Session& session) {
+  v1::ListSweepsResponse sweeps;
+  if (!call(session, *v1::Sweeps::NewStub(session.channel()), &Stub::List, v1::ListSweepsRequest(), sweeps)) return;
+  if (session.json) return print_json(sweeps);
+  if (sweeps.sweeps().empty()) return print("No sweeps yet. Submit one with:  scalelaw submit FILE\n");
+  std::vector<std::vector<Cell>> rows;
+  for (const v1::Sweep& sweep : sweeps.sweeps()) {
+    double end = sweep.has_finished() ? seconds(sweep.finished()) : now();
+    rows.push_back(
+        {{std::to_string(sweep.id())},
+         {sweep.name()},
+         {sweep.study()},
+         {state_of(sweep), color_of(sweep.state())},
+         {fmt::format("{}/{}", sweep.runs().succeeded(), sweep.runs().total())},
+         {sweep.runs().failed() > 0 ? std::to_string(sweep.runs().failed()) : "", Color::kRed},
+         {format_flops(sweep.flops_spent())},
+         {format_duration(end - seconds(sweep.submitted()))},
+         {sweep.has_seconds_left() && !is_over(sweep.state()) ? format_duration(sweep.seconds_left()) : ""}});
+  }
+  print(table({{"sweep", true},
+               {"name", false, true},
+               {"study", false, true},
+               {"state"},
+               {"done", true},
+               {"failed", true},
+               {"spent", true},
+               {"time", true},
+               {"left", true}},
+              rows, session.terminal));
+}
+
+void show_sweep(Session& session, const std::string& name) {
+  v1::GetSweepRequest request;
+  request.set_sweep(name);
+  v1::SweepSnapshot snapshot;
+  if (!call(session, *v1::Sweeps::NewStub(session.channel()), &Stub::Get, request, *snapshot.mutable_sweep())) return;
+  v1::ListRunsRequest runs_request;
+  runs_request.set_sweep(std::to_string(snapshot.sweep().id()));
+  v1::ListRunsResponse runs;
+  if (!call(session, *v1::Runs::NewStub(session.channel()), &v1::Runs::Stub::List, runs_request, runs)) return;
+  *snapshot.mutable_runs() = runs.runs();
+  if (session.json) return print_json(snapshot);
+  Terminal unlimited = session.terminal;
+  unlimited.height = 0;
+  for (const std::string& line : render_progress(snapshot, unlimited, now())) print(line + "\n");
+}
+
+void cancel(Session& session, const std::string& name) {
+  v1::CancelSweepRequest request;
+  request.set_sweep(name);
+  v1::Sweep sweep;
+  if (!call(session, *v1::Sweeps::NewStub(session.channel()), &Stub::Cancel, request, sweep)) return;
+  if (session.json) return print_json(sweep);
+  if (sweep.state() == v1::SWEEP_STATE_RUNNING) {
+    print(fmt::format("Cancelling sweep {} ({}): {} to stop.\n", sweep.id(), sweep.name(),
+                      plural(sweep.runs().running(), "run")));
+  } else {
+    print(fmt::format("Sweep {} ({}) is {}.\n", sweep.id(), sweep.name(), state_of(sweep)));
+  }
+}
+
+}  // namespace
+
+void add_sweep_commands(CLI::App& app, Session& session) {
+  auto options = std::make_shared<SubmitOptions>();
+  CLI::App& submit_command =
+      add_command(app, "submit", "Submit a sweep file", "scalelaw submit examples/first-law.yaml --wait");
+  submit_command.add_option("FILE", options->file, "A sweep file (YAML), or - for standard input")->required();
+  submit_command.add_flag("--wait,-w", options->wait, "Stay and watch until the sweep has ended");
+  submit_command.add_flag("--dry-run,-n", options->dry_run, "Check the file and show its runs; submit nothing");
+  submit_command.add_option("--key", options->key, "Submitting twice with the same key gives the same sweep");
+  submit_command.callback([&session, options] { submit(session, *options); });
+
+  auto sweep = std::make_shared<std::string>();
+  CLI::App& status = add_command(app, "status", "List the sweeps, or show one", "scalelaw status first-law");
+  status.add_option("SWEEP", *sweep, "A sweep's number or name; without it, all sweeps");
+  status.callback([&session, sweep] { sweep->empty() ? list_sweeps(session) : show_sweep(session, *sweep); });
+
+  CLI::App& watch = add_command(app, "watch", "Follow a sweep live until it ends", "scalelaw watch first-law");
+  watch.add_option("SWEEP", *sweep, "A sweep's number or name")->required();
+  watch.callback([&session, sweep] { session.exit_code = follow(session, *sweep, true); });
+
+  CLI::App& cancel_command = add_command(app, "cancel", "Cancel a sweep", "scalelaw cancel first-law");
+  cancel_command.add_option("SWEEP", *sweep, "A sweep's number or name")->required();
+  cancel_command.callback([&session, sweep] { cancel(session, *sweep); });
+}
+
+}  // namespace scalelaw::cli

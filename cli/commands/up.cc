@@ -1,0 +1,101 @@
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <sstream>
+
+#include <fmt/format.h>
+#include <unistd.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/address.h"
+#include "cli/commands/commands.h"
+#include "cli/supervisor.h"
+
+namespace scalelaw::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct UpOptions {
+  std::string data;
+  std::string listen = kDefaultServer;
+  int slots = 0;
+  std::vector<std::string> labels;
+};
+
+// Beside this program first: a build and its installed twin must not mix.
+std::string find_program(const std::string& name) {
+  std::error_code error;
+  fs::path own = fs::read_symlink("/proc/self/exe", error);
+  std::vector<fs::path> folders = {own.parent_path()};
+  const char* path = std::getenv("PATH");
+  std::istringstream parts(path != nullptr ? path : "");
+  for (std::string folder; std::getline(parts, folder, ':');) folders.emplace_back(folder);
+  for (const fs::path& folder : folders)
+    if (access((folder / name).c_str(), X_OK) == 0) return (folder / name).string();
+  return "";
+}
+
+int up(Session& session, const UpOptions& options) {
+  absl::StatusOr<Address> address = parse_address(options.listen);
+  if (!address.ok()) return report_bad_input(fmt::format("--listen: {}", std::string(address.status().message())));
+  if (absl::Status status = can_listen(*address); !status.ok())
+    return report_bad_input(fmt::format("--listen: {}", std::string(status.message())));
+  std::error_code error;
+  fs::path data = fs::absolute(options.data, error);
+  fs::create_directories(data, error);
+  if (error) return report_bad_input(fmt::format("--data: cannot make {}: {}", data.string(), error.message()));
+  std::string server = find_program("scalelaw-server");
+  std::string worker = find_program("scalelaw-worker");
+  for (const auto& [path, name] : {std::pair{server, "scalelaw-server"}, {worker, "scalelaw-worker"}})
+    if (path.empty())
+      return report_bad_input(fmt::format("cannot find {} beside this program or in PATH; is it built?", name));
+
+  std::string target = local_target(*address);
+  std::vector<Program> programs = {{"server", {server, "--data", data.string(), "--listen", options.listen}},
+                                   {"worker", {worker, "--server", target, "--work-dir", (data / "work").string()}}};
+  if (options.slots > 0) {
+    programs[1].argv.push_back("--slots");
+    programs[1].argv.push_back(std::to_string(options.slots));
+  }
+  for (const std::string& label : options.labels) {
+    programs[1].argv.push_back("--label");
+    programs[1].argv.push_back(label);
+  }
+
+  absl::StatusOr<Address> reach = parse_address(target);
+  return supervise(
+      programs, [&] { return answers(*reach); },
+      [&](const std::vector<pid_t>& pids) {
+        if (session.json) {
+          nlohmann::ordered_json state = {
+              {"server", target}, {"data", data.string()}, {"server_pid", pids[0]}, {"worker_pid", pids[1]}};
+          print(state.dump() + "\n");
+        } else {
+          std::string at = target == kDefaultServer ? "" : " --server " + target;
+          print(session.terminal.paint(Color::kBold, "Scalelaw is up.") +
+                fmt::format(" Server and worker on {}, data in {}.\n"
+                            "  submit a sweep   scalelaw submit examples/first-law.yaml --wait{}\n"
+                            "  stop             Ctrl-C (what runs goes on at the next start)\n",
+                            target, data.string(), at));
+        }
+        std::fflush(stdout);
+      });
+}
+
+}  // namespace
+
+void add_up_command(CLI::App& app, Session& session) {
+  auto options = std::make_shared<UpOptions>();
+  CLI::App& command = add_command(app, "up", "Run a server and a worker on this machine until Ctrl-C",
+                                  "scalelaw up --data ~/scalelaw --slots 2");
+  command.add_option("--data", options->data, "Folder for the database and the runs; made if it is not there")
+      ->required();
+  command.add_option("--listen", options->listen, "Address of the server")->capture_default_str();
+  command.add_option("--slots", options->slots, "How many runs at once; default: as the worker finds")
+      ->check(CLI::Range(1, 1024));
+  command.add_option("--label", options->labels, "Label of the worker, key=value; may be repeated");
+  command.callback([&session, options] { session.exit_code = up(session, *options); });
+}
+
+}  // namespace scalelaw::cli

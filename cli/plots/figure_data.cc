@@ -1,0 +1,104 @@
+#include "cli/plots/figure_data.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+
+namespace scalelaw::cli {
+namespace {
+
+// Runs of one budget spend slightly different FLOPs: whole batches only.
+double budget_of(const v1::Observation& observation) {
+  if (observation.budget_flops() > 0) return observation.budget_flops();
+  double scale = std::pow(10, std::floor(std::log10(observation.flops())) - 1);
+  return std::round(observation.flops() / scale) * scale;
+}
+
+// Least squares by the normal equations of 1, t, t²; t is centred by the caller, which keeps them well conditioned.
+std::optional<std::array<double, 3>> fit_parabola(const std::vector<std::pair<double, double>>& points) {
+  std::array<std::array<double, 4>, 3> m{};
+  for (auto [t, y] : points) {
+    std::array<double, 3> basis = {1, t, t * t};
+    for (int i = 0; i < 3; ++i) {
+      for (int j = 0; j < 3; ++j) m[i][j] += basis[i] * basis[j];
+      m[i][3] += basis[i] * y;
+    }
+  }
+  for (int column = 0; column < 3; ++column) {
+    int pivot = column;
+    for (int row = column + 1; row < 3; ++row)
+      if (std::fabs(m[row][column]) > std::fabs(m[pivot][column])) pivot = row;
+    std::swap(m[column], m[pivot]);
+    if (std::fabs(m[column][column]) < 1e-12) return std::nullopt;
+    for (int row = 0; row < 3; ++row) {
+      if (row == column) continue;
+      double factor = m[row][column] / m[column][column];
+      for (int k = column; k < 4; ++k) m[row][k] -= factor * m[column][k];
+    }
+  }
+  return std::array{m[0][3] / m[0][0], m[1][3] / m[1][1], m[2][3] / m[2][2]};
+}
+
+void add_parabola(IsoFlop& iso, bool is_score) {
+  if (iso.sizes.size() < 3) return;
+  double centre = 0;
+  for (const IsoFlop::Size& size : iso.sizes) centre += std::log10(size.params) / static_cast<double>(iso.sizes.size());
+  std::vector<std::pair<double, double>> points;
+  for (const IsoFlop::Size& size : iso.sizes)
+    points.emplace_back(std::log10(size.params) - centre, is_score ? size.value : std::log10(size.value));
+  auto fit = fit_parabola(points);
+  if (!fit) return;
+  auto [a, b, c] = *fit;
+  iso.parabola = {a - b * centre + c * centre * centre, b - 2 * c * centre, c};
+  bool bends_the_right_way = is_score ? c < 0 : c > 0;
+  double best = centre - b / (2 * c);
+  if (!bends_the_right_way || best < std::log10(iso.sizes.front().params) || best > std::log10(iso.sizes.back().params))
+    return;
+  double params = std::pow(10, best);
+  iso.best = {params, iso.at(params, is_score)};
+}
+
+}  // namespace
+
+double IsoFlop::at(double params, bool is_score) const {
+  double t = std::log10(params);
+  double value = parabola->a + parabola->b * t + parabola->c * t * t;
+  return is_score ? value : std::pow(10, value);
+}
+
+std::vector<IsoFlop> isoflops(const FigureData& data) {
+  std::map<double, std::map<double, std::vector<double>>> values;  // budget -> params -> by seed
+  for (const v1::Observation& observation : data.observations)
+    if (!observation.holdout() && observation.flops() > 0 && observation.params() > 0)
+      values[budget_of(observation)][observation.params()].push_back(observation.value());
+  std::vector<IsoFlop> all;
+  for (const auto& [budget, by_size] : values) {
+    IsoFlop iso;
+    iso.budget = budget;
+    for (const auto& [params, seeds] : by_size) {
+      double sum = 0;
+      for (double value : seeds) sum += value;
+      iso.sizes.push_back({params, sum / static_cast<double>(seeds.size())});
+    }
+    add_parabola(iso, data.is_score());
+    all.push_back(std::move(iso));
+  }
+  return all;
+}
+
+std::vector<v1::Observation> frontier(const FigureData& data) {
+  auto better = [&](double a, double b) { return data.is_score() ? a > b : a < b; };
+  std::map<double, v1::Observation> best;
+  for (const v1::Observation& observation : data.observations) {
+    if (observation.holdout() || observation.flops() <= 0) continue;
+    auto [at, fresh] = best.emplace(budget_of(observation), observation);
+    if (!fresh && better(observation.value(), at->second.value())) at->second = observation;
+  }
+  std::vector<v1::Observation> line;
+  for (const auto& [budget, observation] : best)
+    if (line.empty() || better(observation.value(), line.back().value())) line.push_back(observation);
+  return line;
+}
+
+}  // namespace scalelaw::cli
