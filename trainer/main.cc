@@ -176,6 +176,9 @@ int main(int argc, char** argv) {
     return complain(error, kInterrupted);
   } catch (const WriteError& error) {
     return complain(error, kCannotWrite);
+  } catch (const c10::Error& error) {
+    fmt::print(stderr, "scalelaw-train: {}\n", error.what_without_backtrace());
+    return kFailed;
   } catch (const std::exception& error) {
     return complain(error, kFailed);
   }

@@ -23,6 +23,7 @@ class DiffusionDit : public Family {
     Params& params = context.params;
     caption_dropout_ = params.number("caption_dropout", 0.1, 0, 1);
     guidance_ = params.number("guidance", 3.0, 0, 20);
+    predicts_image_ = params.choice("prediction", "image", {"image", "velocity"}) == "image";
     sampler_steps_ = params.integer("sampler_steps", 20, 1, 1000);
     if (auto scorer = context.inputs.find("scorer"); scorer != context.inputs.end()) scorer_ = scorer->second;
   }
@@ -64,7 +65,8 @@ class DiffusionDit : public Family {
  private:
   Velocity velocity() {
     return [this](const Tensor& patches, const Tensor& time, const Tensor& tokens) {
-      return dit_->forward(patches, time, tokens);
+      Tensor out = dit_->forward(patches, time, tokens);
+      return predicts_image_ ? velocity_from_image(patches, out, time) : out;
     };
   }
 
@@ -96,6 +98,7 @@ class DiffusionDit : public Family {
   torch::Device device_;
   double caption_dropout_, guidance_;
   int64_t sampler_steps_;
+  bool predicts_image_;
   std::string scorer_;
 };
 

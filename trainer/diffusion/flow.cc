@@ -15,7 +15,12 @@ Tensor flow_loss(const Velocity& velocity, const Tensor& clean, const Tensor& no
 
 Tensor stratified_times(int64_t batch, torch::Device device) {
   Tensor bins = torch::arange(batch, torch::dtype(torch::kFloat).device(device));
-  return (bins + torch::rand({batch}, bins.options())) / static_cast<double>(batch);
+  Tensor uniform = (bins + torch::rand({batch}, bins.options())) / static_cast<double>(batch);
+  return kFirstTime + (1 - kFirstTime) * uniform;
+}
+
+Tensor velocity_from_image(const Tensor& patches, const Tensor& image, const Tensor& time) {
+  return (patches - image) / time.clamp_min(kFirstTime).view({-1, 1, 1});
 }
 
 Tensor sample_flow(const Velocity& velocity, Tensor noise, const Tensor& tokens, int64_t steps, double guidance) {

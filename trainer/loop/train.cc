@@ -88,8 +88,8 @@ ModelFacts facts_of(Plan& plan, const RunSpec& spec) {
   ModelFacts facts;
   facts.params = plan.family->backbone_params();
   for (const auto& parameter : plan.family->module().parameters()) facts.params_total += parameter.numel();
-  SceneParams few = plan.scenes;
-  Batch probe = Scenes::train(few, kProbeBatch).range(0, std::min(kProbeBatch, few.unique_images)).to(plan.device);
+  // Held-out scenes: the smaller file, and FLOPs depend on shapes alone.
+  Batch probe = Scenes::held_out(plan.scenes, kProbeBatch).range(0, kProbeBatch).to(plan.device);
   torch::NoGradGuard no_grad;
   double forward = count_flops([&] { plan.family->loss(probe); }) / static_cast<double>(probe.size());
   facts.flops_per_sample = 3 * forward;
@@ -278,6 +278,8 @@ void stop_on_signals() {
   action.sa_flags = SA_RESTART;
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);
+  // A file size limit is an error of the write, with a message, like a full disk.
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 }  // namespace scalelaw::trainer

@@ -121,7 +121,7 @@ struct Attention : torch::autograd::Function<Attention> {
   static AttentionShape shape_of(const Tensor& qkv, int64_t heads, const std::vector<int64_t>& visible,
                                  const Tensor& q_scale) {
     return {qkv.size(1), qkv.size(2) / 3, heads, visible.empty() ? nullptr : visible.data(),
-            q_scale.defined() ? q_scale.data_ptr<float>() : nullptr};
+            q_scale.numel() > 0 ? q_scale.data_ptr<float>() : nullptr};
   }
   static Tensor forward(AutogradContext* context, const Tensor& qkv, const Tensor& bias, int64_t heads,
                         const std::vector<int64_t>& visible, const Tensor& q_scale) {
@@ -151,7 +151,7 @@ struct Attention : torch::autograd::Function<Attention> {
                                    bias.data_ptr<float>(), probabilities.data_ptr<float>(), grad_qkv.data_ptr<float>(),
                                    sum, sum + width3);
     });
-    Tensor grad_q_scale = q_scale.defined() ? sums.narrow(0, width3, heads) : Tensor();
+    Tensor grad_q_scale = q_scale.numel() > 0 ? sums.narrow(0, width3, heads) : Tensor();
     return {grad_qkv, sums.narrow(0, 0, width3), Tensor(), Tensor(), grad_q_scale};
   }
 };
@@ -201,7 +201,8 @@ Tensor attention(const Tensor& qkv, const Tensor& bias, int64_t heads, const std
   if (on_cpu(qkv) && tokens <= kMaxTokens && width / heads <= kMaxHeadWidth) {
     // q·kᵀ and p·v, masked pairs included, as the papers count.
     report_flops(4.0 * static_cast<double>(qkv.size(0) * tokens * tokens * width));
-    return Attention::apply(qkv.contiguous(), bias, heads, visible, q_scale);
+    // An autograd function takes no undefined tensor: an empty one stands for none.
+    return Attention::apply(qkv.contiguous(), bias, heads, visible, q_scale.defined() ? q_scale : torch::empty({0}));
   }
   return attention_composed(qkv + bias, heads, visible, q_scale);
 }

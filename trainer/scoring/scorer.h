@@ -20,6 +20,7 @@ class ScorerNetImpl : public torch::nn::Module {
 
  private:
   torch::nn::Conv2d first_{nullptr}, second_{nullptr}, third_{nullptr};
+  torch::nn::BatchNorm2d first_norm_{nullptr}, second_norm_{nullptr}, third_norm_{nullptr};
   torch::nn::Linear hidden_{nullptr}, output_{nullptr};
 };
 TORCH_MODULE(ScorerNet);

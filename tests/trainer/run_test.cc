@@ -1,0 +1,208 @@
+// The real program under the trainer protocol: budgets, resuming, and every way to end.
+#include <csignal>
+#include <map>
+
+#include <gtest/gtest.h>
+
+#include "trainer_process.h"
+
+namespace scalelaw::trainer {
+namespace {
+
+using nlohmann::json;
+
+json tiny_dit(json params = json::object(), json budget = {{"steps", 40}}) {
+  json all = {{"width", 16}, {"depth", 1}, {"heads", 1}, {"batch", 16}, {"metrics_every", 3}, {"unique_images", 500}};
+  all.update(params);
+  return {{"params", all}, {"budget", budget}, {"seed", 3}};
+}
+
+// Step -> loss, after the protocol's rule: a start at step s replaces the points after s.
+std::map<int64_t, double> loss_curve(const TrainerRun& run) {
+  std::map<int64_t, double> curve;
+  for (const json& event : run.events()) {
+    if (event["event"] == "start") curve.erase(curve.upper_bound(event["step"]), curve.end());
+    if (event["event"] == "metrics") curve[event["step"]] = event["values"]["loss"];
+  }
+  return curve;
+}
+
+bool has_metrics_at(const std::vector<json>& events, int64_t step) {
+  return std::any_of(events.begin(), events.end(),
+                     [&](const json& e) { return e["event"] == "metrics" && e["step"] >= step; });
+}
+
+TEST(Run, ReportsEverythingTheProtocolAsksFor) {
+  TrainerRun run(tiny_dit());
+  Ended ended = run.run("diffusion-dit");
+  ASSERT_EQ(ended.exit_code, 0) << ended.errors;
+
+  json start = run.events("start").at(0);
+  EXPECT_EQ(start["step"], 0);
+  EXPECT_GT(start["params_total"], start["params"]);
+  const double per_sample = start["flops_per_sample"];
+  EXPECT_GT(per_sample, 0);
+  for (const json& event : run.events("metrics")) {
+    EXPECT_EQ(event["samples"], event["step"].get<int64_t>() * 16);
+    EXPECT_DOUBLE_EQ(event["flops"], event["samples"].get<double>() * per_sample);
+  }
+  json last = run.events("metrics").back();
+  EXPECT_EQ(last["step"], 40);
+  EXPECT_GT(last["values"]["val_loss"], 0);
+  json artifact = run.events("artifact").at(0);
+  EXPECT_TRUE(std::filesystem::exists(run.path(artifact["path"])));
+  EXPECT_EQ(run.events("progress").back()["fraction"], 1.0);
+}
+
+TEST(Run, HonoursABudgetInFlopsWithinOneBatch) {
+  TrainerRun run(tiny_dit(json::object(), {{"flops", 3e8}}));
+  ASSERT_EQ(run.run("diffusion-dit").exit_code, 0);
+  const double spent = run.events("metrics").back()["flops"];
+  const double batch = run.events("start").at(0)["flops_per_sample"].get<double>() * 16;
+  EXPECT_LE(spent, 3e8);
+  EXPECT_GT(spent, 3e8 - batch);
+}
+
+TEST(Run, HonoursABudgetInSamples) {
+  TrainerRun run(tiny_dit(json::object(), {{"samples", 330}}));
+  ASSERT_EQ(run.run("diffusion-dit").exit_code, 0);
+  EXPECT_EQ(run.events("metrics").back()["samples"], 320);
+}
+
+TEST(Run, TerminatedInTheMiddleAndResumedGivesTheUninterruptedCurveBitForBit) {
+  json spec = tiny_dit(json::object(), {{"steps", 600}});
+  TrainerRun whole(spec), parted(spec);
+  ASSERT_EQ(whole.run("diffusion-dit").exit_code, 0);
+
+  auto early = [](const auto& events) { return has_metrics_at(events, 60); };
+  Ended first = parted.run("diffusion-dit", early, SIGTERM);
+  ASSERT_EQ(first.exit_code, 75) << first.errors;
+  const int64_t saved = parted.events("checkpoint").back()["step"];
+  ASSERT_LT(saved, 600);
+  ASSERT_EQ(parted.run("diffusion-dit").exit_code, 0);
+
+  EXPECT_EQ(parted.events("start").back()["step"], saved);
+  EXPECT_EQ(loss_curve(parted), loss_curve(whole));
+  EXPECT_EQ(parted.events("metrics").back()["values"], whole.events("metrics").back()["values"]);
+}
+
+TEST(Run, KilledAndResumedFromItsPeriodicCheckpointGivesTheSameCurve) {
+  json spec = tiny_dit({{"checkpoint_seconds", 0.05}}, {{"steps", 600}});
+  TrainerRun whole(spec), parted(spec);
+  ASSERT_EQ(whole.run("diffusion-dit").exit_code, 0);
+  auto saved_once = [](const auto& events) {
+    return has_metrics_at(events, 30) &&
+           std::any_of(events.begin(), events.end(), [](const json& e) { return e["event"] == "checkpoint"; });
+  };
+  ASSERT_EQ(parted.run("diffusion-dit", saved_once, SIGKILL).exit_code, -SIGKILL);
+  ASSERT_EQ(parted.run("diffusion-dit").exit_code, 0);
+  EXPECT_GT(parted.events("start").back()["step"], 0);
+  EXPECT_EQ(loss_curve(parted), loss_curve(whole));
+}
+
+TEST(Run, ADivergedLossEndsWith65AndSaysWhatToDo) {
+  TrainerRun run(tiny_dit({{"learning_rate", 1}, {"weight_decay", 10}}, {{"steps", 2000}}));
+  Ended ended = run.run("diffusion-dit");
+  EXPECT_EQ(ended.exit_code, 65);
+  EXPECT_NE(ended.errors.find("diverged at step"), std::string::npos) << ended.errors;
+  EXPECT_NE(ended.errors.find("learning_rate"), std::string::npos) << ended.errors;
+}
+
+TEST(Run, BadParametersEndWith65AndOneLine) {
+  const std::vector<std::pair<json, std::string>> cases = {
+      {json::object({{"width", "wide"}}), "width: must be a whole number"},
+      {json::object({{"widht", 64}}), "widht: no such parameter"},
+      {json::object({{"heads", 3}}), "heads: must divide"},
+  };
+  for (const auto& [params, message] : cases) {
+    TrainerRun run(tiny_dit(params));
+    Ended ended = run.run("diffusion-dit");
+    EXPECT_EQ(ended.exit_code, 65);
+    EXPECT_NE(ended.errors.find(message), std::string::npos) << ended.errors;
+    EXPECT_EQ(std::count(ended.errors.begin(), ended.errors.end(), '\n'), 1) << ended.errors;
+  }
+  TrainerRun run(tiny_dit());
+  EXPECT_EQ(run.run("diffusion").exit_code, 65);
+}
+
+TEST(Run, AMissingInputNamesItAndItsPath) {
+  json spec = tiny_dit();
+  spec["inputs"] = {{"scorer", "/nowhere/scorer.pt"}};
+  TrainerRun run(spec);
+  Ended ended = run.run("diffusion-dit");
+  EXPECT_EQ(ended.exit_code, 65);
+  EXPECT_NE(ended.errors.find("inputs.scorer: no file /nowhere/scorer.pt"), std::string::npos) << ended.errors;
+}
+
+TEST(Run, AFullDiskUnderTheEventsIsAnErrorThatNamesTheCause) {
+  TrainerRun run(tiny_dit());
+  run.use_events("/dev/full");
+  Ended ended = run.run("diffusion-dit");
+  EXPECT_EQ(ended.exit_code, 74);
+  EXPECT_NE(ended.errors.find("cannot write /dev/full: No space left on device"), std::string::npos) << ended.errors;
+}
+
+TEST(Run, ACheckpointThatCannotBeWrittenKeepsTheLastGoodOne) {
+  json spec = tiny_dit({{"checkpoint_seconds", 0.05}}, {{"steps", 400}});
+  TrainerRun run(spec);
+  auto saved_once = [](const auto& events) { return !events.empty() && events.back()["event"] == "checkpoint"; };
+  run.run("diffusion-dit", saved_once, SIGTERM);
+  const auto good = std::filesystem::file_size(run.path("checkpoints/checkpoint.pt"));
+
+  // Files of at most 50 blocks of 1 KiB: enough for the events, not for a checkpoint.
+  Ended ended = run.run("diffusion-dit", {}, 0, "ulimit -f 50;");
+  EXPECT_EQ(ended.exit_code, 74) << ended.errors;
+  EXPECT_NE(ended.errors.find("cannot write"), std::string::npos) << ended.errors;
+  EXPECT_EQ(std::filesystem::file_size(run.path("checkpoints/checkpoint.pt")), good);
+  EXPECT_FALSE(std::filesystem::exists(run.path("checkpoints/checkpoint.pt.part")));
+  EXPECT_EQ(run.run("diffusion-dit").exit_code, 0);
+}
+
+TEST(Run, ACheckpointOfAnotherRunIsRefused) {
+  TrainerRun run(tiny_dit(json::object(), {{"steps", 600}}));
+  auto early = [](const auto& events) { return has_metrics_at(events, 9); };
+  ASSERT_EQ(run.run("diffusion-dit", early, SIGTERM).exit_code, 75);
+  TrainerRun other(tiny_dit({{"width", 32}}));
+  std::filesystem::copy(run.path("checkpoints"), other.path("checkpoints"));
+  Ended ended = other.run("diffusion-dit");
+  EXPECT_EQ(ended.exit_code, 65);
+  EXPECT_NE(ended.errors.find("checkpoint of another run"), std::string::npos) << ended.errors;
+}
+
+TEST(Run, ADamagedCheckpointStartsAfreshWithAWarning) {
+  TrainerRun run(tiny_dit(json::object(), {{"steps", 600}}));
+  auto early = [](const auto& events) { return has_metrics_at(events, 9); };
+  ASSERT_EQ(run.run("diffusion-dit", early, SIGTERM).exit_code, 75);
+  std::filesystem::resize_file(run.path("checkpoints/checkpoint.pt"), 1000);
+  Ended ended = run.run("diffusion-dit");
+  EXPECT_EQ(ended.exit_code, 0);
+  EXPECT_NE(ended.errors.find("damaged"), std::string::npos) << ended.errors;
+  EXPECT_EQ(run.events("start").back()["step"], 0);
+}
+
+TEST(Run, AScorerLearnsAndScoresADiffusionRun) {
+  TrainerRun scorer({{"params", {{"width", 8}, {"learning_rate", 0.01}}}, {"budget", {{"samples", 12000}}}});
+  Ended trained = scorer.run("scorer");
+  ASSERT_EQ(trained.exit_code, 0) << trained.errors;
+  json accuracy = scorer.events("metrics").back()["values"];
+  EXPECT_GT(accuracy["accuracy_colour"], 0.9);
+  EXPECT_GT(accuracy["accuracy_object"], 0.5);
+
+  json spec = tiny_dit({{"sampler_steps", 2}});
+  spec["inputs"] = {{"scorer", scorer.path("scorer.pt")}};
+  TrainerRun run(spec);
+  Ended ended = run.run("diffusion-dit");
+  ASSERT_EQ(ended.exit_code, 0) << ended.errors;
+  json values = run.events("metrics").back()["values"];
+  EXPECT_NEAR(values["alignment_chance"], (1.0 / 10 + 1.0 / 6 + 1.0 / 2) / 3, 1e-9);
+  EXPECT_GT(values["alignment_ceiling"], 0.7);
+  EXPECT_LT(values["alignment"], values["alignment_ceiling"]);
+
+  spec["inputs"]["scorer"] = run.path("model.pt");
+  Ended wrong = TrainerRun(spec).run("diffusion-dit");
+  EXPECT_EQ(wrong.exit_code, 65);
+  EXPECT_NE(wrong.errors.find("made by family diffusion-dit, needed is scorer"), std::string::npos) << wrong.errors;
+}
+
+}  // namespace
+}  // namespace scalelaw::trainer
