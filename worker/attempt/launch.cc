@@ -1,0 +1,133 @@
+#include "worker/attempt/launch.h"
+
+#include <cmath>
+#include <cstdint>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <google/protobuf/struct.pb.h>
+#include <nlohmann/json.hpp>
+
+namespace scalelaw::worker {
+namespace {
+
+using nlohmann::json;
+
+json to_json(const google::protobuf::Struct& fields);
+
+json to_json(const google::protobuf::Value& value) {
+  switch (value.kind_case()) {
+    case google::protobuf::Value::kNumberValue: {
+      // Struct knows doubles only; 64 was meant, not 64.0.
+      const double n = value.number_value();
+      if (n == std::floor(n) && std::abs(n) < 9007199254740992.0) return static_cast<std::int64_t>(n);
+      return n;
+    }
+    case google::protobuf::Value::kStringValue:
+      return value.string_value();
+    case google::protobuf::Value::kBoolValue:
+      return value.bool_value();
+    case google::protobuf::Value::kStructValue:
+      return to_json(value.struct_value());
+    case google::protobuf::Value::kListValue: {
+      json list = json::array();
+      for (const auto& element : value.list_value().values()) list.push_back(to_json(element));
+      return list;
+    }
+    default:
+      return nullptr;
+  }
+}
+
+json to_json(const google::protobuf::Struct& fields) {
+  json object = json::object();
+  for (const auto& [key, value] : fields.fields()) object[key] = to_json(value);
+  return object;
+}
+
+json budget(const v1::Assignment& assignment) {
+  switch (assignment.budget_case()) {
+    case v1::Assignment::kBudgetFlops:
+      return {{"flops", assignment.budget_flops()}};
+    case v1::Assignment::kBudgetSamples:
+      return {{"samples", assignment.budget_samples()}};
+    case v1::Assignment::kBudgetSteps:
+      return {{"steps", assignment.budget_steps()}};
+    default:
+      return nullptr;
+  }
+}
+
+std::string dump(const json& value) {
+  return value.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+std::string to_json(const Launch& launch) {
+  return dump({{"attempt", raw(launch.attempt)},
+               {"run", raw(launch.run)},
+               {"attempt_number", launch.attempt_number},
+               {"run_fingerprint", launch.run_fingerprint},
+               {"argv", launch.argv},
+               {"environment", launch.environment},
+               {"run_directory", launch.run_directory.string()},
+               {"slots", launch.slots},
+               {"grace_seconds", launch.grace_seconds}});
+}
+
+absl::StatusOr<Launch> launch_from_json(const std::string& text) {
+  try {
+    const json object = json::parse(text);
+    Launch launch;
+    launch.attempt = AttemptId{object.at("attempt").get<std::int64_t>()};
+    launch.run = RunId{object.at("run").get<std::int32_t>()};
+    object.at("attempt_number").get_to(launch.attempt_number);
+    object.at("run_fingerprint").get_to(launch.run_fingerprint);
+    object.at("argv").get_to(launch.argv);
+    object.at("environment").get_to(launch.environment);
+    launch.run_directory = object.at("run_directory").get<std::string>();
+    object.at("slots").get_to(launch.slots);
+    object.at("grace_seconds").get_to(launch.grace_seconds);
+    return launch;
+  } catch (const json::exception& error) {
+    return absl::DataLossError(fmt::format("the launch file is damaged: {}", error.what()));
+  }
+}
+
+std::string trainer_spec(const v1::Assignment& assignment) {
+  json spec = {{"version", 1},
+               {"run", assignment.run_id()},
+               {"attempt", assignment.attempt_number()},
+               {"study", assignment.study()},
+               {"stage", assignment.stage()},
+               {"params", to_json(assignment.params())},
+               {"seed", assignment.seed()},
+               {"inputs", json::object()}};
+  for (const auto& [name, path] : assignment.inputs()) spec["inputs"][name] = path;
+  if (json limit = budget(assignment); !limit.is_null()) spec["budget"] = std::move(limit);
+  return dump(spec);
+}
+
+std::string run_fingerprint(const v1::Assignment& assignment) {
+  json inputs = json::array();
+  for (const auto& entry : assignment.inputs()) inputs.push_back(entry.first);
+  std::sort(inputs.begin(), inputs.end());
+  return json{{"study", assignment.study()},
+              {"stage", assignment.stage()},
+              {"command", std::vector<std::string>(assignment.command().begin(), assignment.command().end())},
+              {"params", to_json(assignment.params())},
+              {"budget", budget(assignment)},
+              {"seed", assignment.seed()},
+              {"inputs", std::move(inputs)}}
+      .dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::map<std::string, std::string> slot_environment(const std::vector<int>& slots, const SlotShare& share) {
+  const std::string threads = std::to_string(std::max<std::size_t>(1, slots.size() * share.cpu_threads));
+  std::map<std::string, std::string> environment = {{"OMP_NUM_THREADS", threads}, {"OPENBLAS_NUM_THREADS", threads}};
+  if (share.gpus) environment["CUDA_VISIBLE_DEVICES"] = fmt::format("{}", fmt::join(slots, ","));
+  return environment;
+}
+
+}  // namespace scalelaw::worker

@@ -1,0 +1,54 @@
+/// What is started for an assignment. Pure.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <absl/status/statusor.h>
+
+#include "scalelaw/v1/workers.pb.h"
+#include "worker/ids.h"
+
+namespace scalelaw::worker {
+
+/// Everything that the supervisor needs to start a trainer, and that a restarted worker needs to take it up again.
+struct Launch {
+  AttemptId attempt{};
+  RunId run{};
+  /// 1, 2, … within the run.
+  int attempt_number = 0;
+  /// What the run is, whatever the attempt: a directory of another run with the same number is not taken for this
+  /// one's.
+  std::string run_fingerprint;
+  std::vector<std::string> argv;
+  /// Added to the worker's own environment.
+  std::map<std::string, std::string> environment;
+  std::filesystem::path run_directory;
+  /// Indices of the worker's slots.
+  std::vector<int> slots;
+  /// Between SIGTERM and SIGKILL when nothing else is said.
+  double grace_seconds = 30;
+};
+std::string to_json(const Launch& launch);
+absl::StatusOr<Launch> launch_from_json(const std::string& text);
+
+/// What a worker's slots stand for.
+struct SlotShare {
+  int cpu_threads = 1;
+  /// Slots are GPUs: slot i is GPU i.
+  bool gpus = false;
+};
+
+/// The trainer's specification, `$SCALELAW_SPEC` of docs/trainer-protocol.md.
+std::string trainer_spec(const v1::Assignment& assignment);
+
+/// The same for every attempt of a run: its command, parameters, budget, seed and inputs' names.
+std::string run_fingerprint(const v1::Assignment& assignment);
+
+/// `OMP_NUM_THREADS` and `OPENBLAS_NUM_THREADS` for the CPU share of the slots, `CUDA_VISIBLE_DEVICES` where they are
+/// GPUs.
+std::map<std::string, std::string> slot_environment(const std::vector<int>& slots, const SlotShare& share);
+
+}  // namespace scalelaw::worker

@@ -1,0 +1,35 @@
+/// Attempts as processes of this machine, each under a supervisor.
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <map>
+
+#include "worker/executor/executor.h"
+
+namespace scalelaw::worker {
+
+class LocalExecutor : public Executor {
+ public:
+  /// `program` is run as `program supervise ATTEMPT_DIR`: the worker's own executable.
+  explicit LocalExecutor(std::filesystem::path program) : program_(std::move(program)) {}
+
+  absl::Status start(const AttemptDir& dir) override;
+  Observation observe(const AttemptDir& dir) override;
+  bool stop(const AttemptDir& dir, std::chrono::milliseconds grace) override;
+
+ private:
+  struct Child {
+    pid_t pid = 0;
+    int starts = 0;
+  };
+  void reap();
+  Observation without_supervisor(const AttemptDir& dir);
+
+  std::filesystem::path program_;
+  // Supervisors that this process started, by attempt directory; pid 0 once they have ended.
+  std::map<std::filesystem::path, Child> children_;
+};
+
+}  // namespace scalelaw::worker

@@ -1,0 +1,34 @@
+/// The small process between a worker and a trainer: `scalelaw-worker supervise ATTEMPT_DIR`.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include <absl/status/statusor.h>
+
+#include "worker/executor/process_table.h"
+
+namespace scalelaw::worker {
+
+/// Who works in an attempt's directory (supervisor.json).
+struct Supervised {
+  std::string boot;
+  ProcessId supervisor;
+  ProcessId trainer;
+};
+absl::StatusOr<Supervised> supervised_from_json(const std::string& text);
+
+/// A real-time signal: unlike SIGTERM it is queued, so that a second stop is not lost in an unread first.
+int stop_signal();
+
+/// Starts the trainer of launch.json in a process group of its own, waits for it, kills whatever it leaves behind, and
+/// then writes exit.json. Outlives the worker: a restarted one reads the file.
+///
+/// SIGTERM stops the trainer: SIGTERM to its group, SIGKILL after launch.json's grace time. stop_signal() brings the grace
+/// time along (sigqueue, milliseconds; 0: at once). The same happens when the worker's lease has run out.
+/// Only one supervisor works in a directory, and only one trainer in a run's directory; a second call for the same
+/// attempt does nothing. Returns the exit status of the process.
+int supervise(const std::filesystem::path& attempt_dir);
+
+}  // namespace scalelaw::worker

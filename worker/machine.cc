@@ -1,0 +1,41 @@
+#include "worker/machine.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+namespace scalelaw::worker {
+namespace {
+
+int allowed_cores() {
+  cpu_set_t set;
+  const int by_affinity = ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+  // A container's limit (cgroup v2): "quota period" in microseconds, or "max period".
+  std::ifstream limit("/sys/fs/cgroup/cpu.max");
+  double quota = 0;
+  double period = 0;
+  if (limit >> quota >> period && quota > 0 && period > 0) {
+    return std::clamp(static_cast<int>(std::ceil(quota / period)), 1, by_affinity);
+  }
+  return by_affinity;
+}
+
+int driver_gpus() {
+  std::error_code error;
+  const std::filesystem::directory_iterator gpus("/proc/driver/nvidia/gpus", error);
+  return error ? 0 : static_cast<int>(std::distance(gpus, std::filesystem::directory_iterator{}));
+}
+
+}  // namespace
+
+Machine inspect_machine() {
+  char host[256] = {};
+  ::gethostname(host, sizeof host - 1);
+  return {host, allowed_cores(), driver_gpus()};
+}
+
+}  // namespace scalelaw::worker

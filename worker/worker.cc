@@ -1,0 +1,372 @@
+#include "worker/worker.h"
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <boost/asio/post.hpp>
+
+#include "worker/executor/lease.h"
+#include "worker/executor/local.h"
+#include "worker/machine.h"
+
+namespace scalelaw::worker {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+// Files are looked at when they change, but not more often than this, and at least this often (a watch may be lost).
+constexpr auto kLookApart = 20ms;
+constexpr auto kPoll = 1s;
+constexpr auto kHeldBack = 100ms;
+constexpr auto kKeepDone = 10min;
+constexpr auto kKillDelivery = 2s;
+
+milliseconds as_milliseconds(double seconds) {
+  return milliseconds(static_cast<milliseconds::rep>(seconds * 1000));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Worker>> Worker::open(WorkerOptions options) {
+  auto work_dir = WorkDir::open(options.work_dir);
+  if (!work_dir.ok()) return work_dir.status();
+  auto executor = std::make_unique<LocalExecutor>(options.program);
+  std::unique_ptr<Worker> worker(new Worker(std::move(options), *std::move(work_dir), std::move(executor)));
+  // Before anything else: supervisors of an earlier worker are waiting for it.
+  if (const absl::Status lease = write_lease(worker->work_dir_.lease(), Clock::now() + worker->options_.orphan_lease);
+      !lease.ok()) {
+    return lease;
+  }
+  worker->work_dir_.remove_done(0s);
+  worker->take_up_attempts();
+  return worker;
+}
+
+Worker::Worker(WorkerOptions options, WorkDir work_dir, std::unique_ptr<Executor> executor)
+    : options_(std::move(options)),
+      work_dir_(std::move(work_dir)),
+      executor_(std::move(executor)),
+      backoff_(options_.first_retry, options_.longest_retry, std::random_device{}()) {
+  const Machine machine = inspect_machine();
+  host_ = machine.host;
+  if (options_.name.empty()) options_.name = machine.host;
+  if (options_.slots <= 0) options_.slots = machine.gpus > 0 ? machine.gpus : machine.cores;
+  share_ = {std::max(1, machine.cores / options_.slots), machine.gpus > 0};
+}
+
+Worker::~Worker() {
+  connection_.reset();
+  if (watched_.is_open()) watched_.release();  // The watcher's.
+}
+
+absl::Status Worker::run() {
+  spdlog::info("{}: {} slots of {} CPU threads{}, work in {}", options_.name, options_.slots, share_.cpu_threads,
+               share_.gpus ? " and a GPU" : "", work_dir_.path().string());
+  if (watcher_.descriptor() >= 0) watched_.assign(watcher_.descriptor());
+  if (options_.connect_timeout) {
+    after(give_up_timer_, *options_.connect_timeout, [this] {
+      if (ever_welcomed_) return;
+      finish(absl::UnavailableError(fmt::format("no coordinator at {} within {} s", options_.server,
+                                                std::chrono::duration<double>(*options_.connect_timeout).count())));
+    });
+  }
+  watch();
+  poll();
+  renew_lease();
+  connect();
+  loop_.run();
+  connection_.reset();
+  return result_;
+}
+
+void Worker::drain() {
+  boost::asio::post(loop_, [this] {
+    if (draining_) return;
+    draining_ = true;
+    spdlog::info("draining: {} trainers get {} s to save a checkpoint", attempts_.size(),
+                 options_.grace.count() / 1000);
+    if (welcomed_) {
+      v1::WorkerMessage message;
+      message.mutable_draining();
+      connection_->send(std::move(message));
+    }
+    for (auto& [id, attempt] : attempts_) {
+      request_stop(attempt, {StopRequest::Cause::kDrain, "its worker was told to stop"}, options_.grace);
+    }
+    finish_if_drained();
+  });
+}
+
+void Worker::kill() {
+  boost::asio::post(loop_, [this] {
+    draining_ = killing_ = true;
+    drain_timer_.expires_at(Timer::time_point{});  // From here on it waits less.
+    spdlog::warn("killing {} trainers", attempts_.size());
+    for (auto& [id, attempt] : attempts_) {
+      request_stop(attempt, {StopRequest::Cause::kDrain, "its worker was told to kill it"}, 0ms);
+    }
+    finish_if_drained();
+  });
+}
+
+void Worker::halt() {
+  boost::asio::post(loop_, [this] { finish(absl::OkStatus()); });
+}
+
+void Worker::finish(absl::Status result) {
+  result_ = std::move(result);
+  loop_.stop();
+}
+
+void Worker::finish_if_drained() {
+  if (!draining_) return;
+  const absl::Status result = killing_ ? absl::CancelledError("killed") : absl::OkStatus();
+  if (attempts_.empty()) return finish(result);
+  const bool any_alive =
+      std::any_of(attempts_.begin(), attempts_.end(), [](const auto& entry) { return entry.second.alive(); });
+  if (any_alive || drain_timer_.expiry() != Timer::time_point{}) return;
+  after(drain_timer_, killing_ ? milliseconds(kKillDelivery) : options_.drain_delivery, [this, result] {
+    spdlog::warn(
+        "the coordinator has not acknowledged everything: {} attempts are kept in {} and delivered at the next "
+        "start",
+        attempts_.size(), work_dir_.path().string());
+    finish(result);
+  });
+}
+
+void Worker::after(Timer& timer, milliseconds delay, std::function<void()> handler) {
+  timer.expires_after(delay);
+  timer.async_wait([handler = std::move(handler)](const boost::system::error_code& error) {
+    if (!error) handler();
+  });
+}
+
+// ---- The loop: look at files and processes, deliver what is new.
+
+void Worker::watch() {
+  if (!watched_.is_open()) return;
+  watched_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
+    if (!error) look_soon();
+  });
+}
+
+// A trainer that writes without pause is looked at no more often than others.
+void Worker::look_soon() {
+  const auto wait = std::max(0ms, std::chrono::ceil<milliseconds>(last_look_ + kLookApart - Clock::now()));
+  after(look_timer_, wait, [this] {
+    watcher_.clear();
+    look();
+    watch();
+  });
+}
+
+void Worker::poll() {
+  pass_on_stops();
+  look();
+  after(poll_timer_, kPoll, [this] { poll(); });
+}
+
+void Worker::look() {
+  last_look_ = Clock::now();
+  std::vector<AttemptId> over;
+  for (auto& [id, attempt] : attempts_) {
+    if (!attempt.alive() || !attempt.observe(executor_->observe(attempt.dir()))) continue;
+    if (attempt.fenced() && !attempt.alive()) over.push_back(id);
+    if (auto update = attempt.current_update()) send(*std::move(update));
+  }
+  for (const AttemptId id : over) forget(id);
+  deliver();
+  finish_if_drained();
+}
+
+// One batch per source and turn, so that all attempts get theirs.
+void Worker::deliver() {
+  if (!welcomed_ || delivering_) return;
+  const auto now = Clock::now();
+  bool progress = false;
+  bool held_back = false;
+  for (auto& [id, attempt] : attempts_) {
+    for (v1::RecordBatch& batch : attempt.next_batches(now)) {
+      connection_->deliver(std::move(batch));
+      progress = true;
+    }
+    held_back = held_back || attempt.held_back();
+    if (auto update = attempt.take_final_update()) send(*std::move(update));
+  }
+  if (progress) {
+    delivering_ = true;
+    boost::asio::post(loop_, [this] {
+      delivering_ = false;
+      deliver();
+    });
+  } else if (held_back) {
+    after(deliver_timer_, kHeldBack, [this] { deliver(); });
+  }
+}
+
+void Worker::renew_lease() {
+  if (const absl::Status written = write_lease(work_dir_.lease(), Clock::now() + options_.orphan_lease);
+      !written.ok()) {
+    spdlog::error("the lease of the trainers is not renewed: {}", std::string(written.message()));
+  }
+  work_dir_.remove_done(kKeepDone);
+  after(lease_timer_, options_.orphan_lease / 4, [this] { renew_lease(); });
+}
+
+// ---- Attempts.
+
+void Worker::take_up_attempts() {
+  for (const AttemptDir& dir : work_dir_.attempts()) {
+    const auto text = read_file(dir.launch());
+    auto launch = text.ok() ? launch_from_json(*text) : text.status();
+    if (!launch.ok()) {
+      spdlog::error("{} is given up: {}", dir.path.string(), std::string(launch.status().message()));
+      work_dir_.done(dir);
+      continue;
+    }
+    std::optional<StopRequest> stop;
+    if (const auto file = read_file(dir.stop()); file.ok()) {
+      if (auto parsed = stop_from_json(*file); parsed.ok()) stop = *std::move(parsed);
+    }
+    const AttemptId id = launch->attempt;
+    spdlog::info("taking up attempt {} of run {}", raw(id), raw(launch->run));
+    watcher_.watch(dir.path);
+    attempts_.emplace(id, Attempt(dir, *std::move(launch), std::move(stop)));
+  }
+}
+
+void Worker::assign(const v1::Assignment& assignment) {
+  const AttemptId id{assignment.attempt_id()};
+  if (const auto held = attempts_.find(id); held != attempts_.end()) {
+    if (auto update = held->second.current_update()) send(*std::move(update));
+    return;
+  }
+  Launch launch = plan(assignment);
+  const AttemptDir dir = work_dir_.attempt(id);
+  const auto reject = [&](Exit exit, std::optional<StopRequest> stop = {}) {
+    spdlog::error("attempt {} of run {} is not started: {}", raw(id), raw(launch.run), exit.error);
+    attempts_.emplace(id, Attempt::rejected(dir, launch, std::move(exit), std::move(stop)));
+    deliver();
+  };
+  if (draining_) {
+    return reject({.code = 1, .error = "the worker drains"}, StopRequest{StopRequest::Cause::kDrain, ""});
+  }
+  if (launch.argv.empty()) return reject({.code = 127, .error = "the assignment has no command", .permanent = true});
+
+  absl::Status status = work_dir_.prepare(assignment, launch);
+  if (status.ok()) {
+    watcher_.watch(dir.path);
+    status = executor_->start(dir);
+    if (!status.ok()) work_dir_.done(dir);
+  }
+  if (!status.ok()) {
+    return reject({.code = 1,
+                   .error = fmt::format("worker {}: {}", options_.name, std::string(status.message())),
+                   .infrastructure = true});
+  }
+  spdlog::info("attempt {} of run {} ({} {}) starts", raw(id), raw(launch.run), assignment.study(), assignment.stage());
+  attempts_.emplace(id, Attempt(dir, std::move(launch), {}));
+}
+
+Launch Worker::plan(const v1::Assignment& assignment) const {
+  Launch launch;
+  launch.attempt = AttemptId{assignment.attempt_id()};
+  launch.run = RunId{assignment.run_id()};
+  launch.attempt_number = assignment.attempt_number();
+  launch.run_fingerprint = run_fingerprint(assignment);
+  launch.argv.assign(assignment.command().begin(), assignment.command().end());
+  if (!launch.argv.empty() && launch.argv[0] == "scalelaw-train") {
+    launch.argv[0] = (options_.program.parent_path() / "scalelaw-train").string();
+  }
+  launch.run_directory = work_dir_.run_directory(launch.run);
+  launch.slots = choose_slots(static_cast<int>(std::max(1u, assignment.slots())));
+  launch.grace_seconds = std::chrono::duration<double>(options_.grace).count();
+
+  const AttemptDir dir = work_dir_.attempt(launch.attempt);
+  launch.environment = slot_environment(launch.slots, share_);
+  launch.environment["SCALELAW_SPEC"] = dir.spec();
+  launch.environment["SCALELAW_EVENTS"] = dir.events();
+  launch.environment["SCALELAW_CHECKPOINT_DIR"] = launch.run_directory / "checkpoints";
+  return launch;
+}
+
+// The least used ones: a fenced attempt may still be dying on its slot when the next is assigned.
+std::vector<int> Worker::choose_slots(int wanted) const {
+  std::vector<std::pair<int, int>> used_and_slot;
+  for (int slot = 0; slot < options_.slots; ++slot) used_and_slot.emplace_back(0, slot);
+  for (const auto& [id, attempt] : attempts_) {
+    if (!attempt.alive()) continue;
+    for (const int slot : attempt.launch().slots) {
+      if (slot < options_.slots) ++used_and_slot[static_cast<std::size_t>(slot)].first;
+    }
+  }
+  std::sort(used_and_slot.begin(), used_and_slot.end());
+  std::vector<int> slots;
+  for (int i = 0; i < std::min(wanted, options_.slots); ++i) {
+    slots.push_back(used_and_slot[static_cast<std::size_t>(i)].second);
+  }
+  std::sort(slots.begin(), slots.end());
+  return slots;
+}
+
+void Worker::stop_attempt(const v1::StopAttempt& stop) {
+  const AttemptId id{stop.attempt_id()};
+  if (stop.fenced()) return fence(id);
+  const auto found = attempts_.find(id);
+  if (found == attempts_.end()) {
+    v1::AttemptUpdate update;
+    update.set_attempt_id(raw(id));
+    update.set_state(v1::ATTEMPT_STATE_LOST);
+    update.set_reason("the worker does not know this attempt");
+    return send(std::move(update));
+  }
+  spdlog::info("stopping attempt {}: {}", raw(id), stop.reason());
+  const milliseconds grace = stop.grace_seconds() > 0 ? as_milliseconds(stop.grace_seconds()) : options_.grace;
+  request_stop(found->second, {StopRequest::Cause::kCoordinator, stop.reason()}, grace);
+}
+
+void Worker::fence(AttemptId id) {
+  const auto found = attempts_.find(id);
+  if (found == attempts_.end()) return;
+  Attempt& attempt = found->second;
+  if (!attempt.fenced()) spdlog::warn("attempt {} is fenced: killed, nothing more of it is delivered", raw(id));
+  attempt.fence();
+  if (!attempt.alive()) return forget(id);
+  request_stop(attempt, {StopRequest::Cause::kCoordinator, "fenced"}, 0ms);
+}
+
+void Worker::request_stop(Attempt& attempt, StopRequest stop, milliseconds grace) {
+  if (!attempt.alive()) return;
+  attempt.request_stop(std::move(stop));
+  // So that a later worker calls its end by the right name; on a full disk it will not.
+  (void)write_file(attempt.dir().stop(), to_json(*attempt.stop()));
+  const auto deadline = Clock::now() + grace;
+  const auto [entry, added] = stops_.emplace(attempt.id(), deadline);
+  if (!added) entry->second = std::min(entry->second, deadline);
+  pass_on_stops();
+}
+
+void Worker::pass_on_stops() {
+  std::erase_if(stops_, [this](const auto& stop) {
+    const auto found = attempts_.find(stop.first);
+    if (found == attempts_.end() || !found->second.alive()) return true;
+    const auto left = std::chrono::ceil<milliseconds>(stop.second - Clock::now());
+    return executor_->stop(found->second.dir(), std::max(0ms, left));
+  });
+}
+
+void Worker::forget(AttemptId id) {
+  const auto found = attempts_.find(id);
+  if (found == attempts_.end()) return;
+  watcher_.forget(found->second.dir().path);
+  work_dir_.done(found->second.dir());
+  attempts_.erase(found);
+  finish_if_drained();
+}
+
+}  // namespace scalelaw::worker
