@@ -101,7 +101,7 @@ std::string frame(const FigureData& data, const std::string& title, const std::s
                   const Range& y, bool x_counts) {
   std::string text = fmt::format(
       "set encoding utf8\n"
-      "set title \"{}\" font \",17\" offset 0,-0.3 tc rgb \"{}\"\n"
+      "set title \"{}\" font \",16\" offset 0,-0.3 tc rgb \"{}\"\n"
       "set border 3 lc rgb \"#777777\" lw 1\n"
       "set tics nomirror out scale 0.6 tc rgb \"{}\"\n"
       "set grid lc rgb \"#e6e6e6\" lw 1 lt 1\n"
@@ -211,17 +211,21 @@ void add_held_out(const FigureData& data, Plot& plot) {
       fmt::format("{} using 1:2 with points pt 13 ps 1.5 lc rgb \"{}\" title \"held-out run\"", points, kHeldOutColor));
 }
 
+// Labelled where a rising curve is not: the ceiling at the left, chance at the right.
 void add_bounds(const FigureData& data, const Range& x, Plot& plot) {
-  auto line = [&](const char* name, std::optional<double> value, const std::string& text) {
+  auto line = [&](const char* name, std::optional<double> value, double label_at, const char* alignment) {
     if (!value) return;
     std::string block = plot.data(name, {{x.low, *value}, {x.high, *value}});
     plot.layer(fmt::format("{} using 1:2 with lines lw 1.2 dt (3,4) lc rgb \"#777777\" notitle", block));
-    std::string label = plot.data(fmt::format("{}_label", name), {{x.low * std::pow(x.high / x.low, 0.02), *value}});
-    plot.layer(fmt::format(
-        "{} using 1:2:(\"{}\") with labels left offset 0,0.6 font \",12\" tc rgb \"#555555\" notitle", label, text));
+    std::string label =
+        plot.data(fmt::format("{}_label", name), {{x.low * std::pow(x.high / x.low, label_at), *value}});
+    plot.layer(
+        fmt::format("{} using 1:2:(\"{} {:.2f}\") with labels {} offset 0,0.6 font \",12\" tc rgb \"#555555\" "
+                    "notitle",
+                    label, name, *value, alignment));
   };
-  line("chance", data.chance, data.chance ? fmt::format("chance {:.2f}", *data.chance) : "");
-  line("ceiling", data.ceiling, data.ceiling ? fmt::format("ceiling {:.2f}", *data.ceiling) : "");
+  line("chance", data.chance, 0.98, "right");
+  line("ceiling", data.ceiling, 0.02, "left");
 }
 
 }  // namespace
@@ -247,7 +251,7 @@ Figure compute_figure(const FigureData& data) {
   add_frontier(data, plot);
   add_runs(data, plot);
   add_held_out(data, plot);
-  std::string title = fmt::format("{}: {} against compute", plain(data.study), metric_label(data));
+  std::string title = fmt::format("{}: {} by compute", plain(data.study), metric_label(data));
   return {fmt::format("{}-vs-compute", data.metric),
           plot.script(frame(data, title, "Training compute (FLOPs)", x, y, false))};
 }
@@ -299,7 +303,7 @@ Figure isoflop_figure(const FigureData& data) {
     plot.layer(
         fmt::format("{} using 1:2 with points pt 12 ps 1.5 lw 1.6 lc rgb \"{}\" title \"best size\"", points, kInk));
   }
-  std::string title = fmt::format("{}: {} against size at equal compute", plain(data.study), metric_label(data));
+  std::string title = fmt::format("{}: sizes at equal compute", plain(data.study));
   return {fmt::format("{}-isoflop", data.metric), plot.script(frame(data, title, "Parameters", x, y, true))};
 }
 

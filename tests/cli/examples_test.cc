@@ -1,4 +1,6 @@
 // The sweeps in examples/ are what a newcomer runs first.
+#include <filesystem>
+
 #include <gtest/gtest.h>
 
 #include "cli/sweep_file.h"
@@ -35,7 +37,7 @@ TEST(Examples, TheTargetIsHeldOutAtFourTimesTheLargestBudget) {
 
 TEST(Examples, OwnScriptNamesAScriptThatIsThere) {
   SweepFile file = example("own-script.yaml");
-  EXPECT_EQ(file.spec.stages(0).command(1), SCALELAW_SOURCE_DIR "/examples/own_script.py");
+  EXPECT_TRUE(std::filesystem::exists(file.spec.stages(0).command(1))) << file.spec.stages(0).command(1);
 }
 
 }  // namespace
