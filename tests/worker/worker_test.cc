@@ -219,7 +219,8 @@ TEST_F(WorkerTest, TheEndIsToldOnlyAfterEverythingIsAcknowledged) {
   std::this_thread::sleep_for(100ms);
   EXPECT_FALSE(coordinator_.ended(1));
   coordinator_.hold(false);
-  EXPECT_EQ(end_of(1).events_end(), coordinator_.delivered(1, v1::RECORD_SOURCE_EVENTS).committed);
+  const v1::AttemptUpdate end = end_of(1);
+  EXPECT_EQ(end.events_end(), coordinator_.delivered(1, v1::RECORD_SOURCE_EVENTS).committed);
   EXPECT_EQ(losses(1), up_to(20));
 }
 
