@@ -38,8 +38,9 @@ struct FitOptions {
   /// Columns among `flops`, `params`, `samples`, in the order of the form. Empty: the form's own
   /// (`flops` for a curve, `params`, `samples` for a surface).
   std::vector<std::string> x;
-  /// A name among `form_names()`. Empty: `bounded` where chance and ceiling are given, else `power-floor`, or `power`
-  /// with a warning where the points cannot carry a floor.
+  /// A name among `form_names()`. Empty: `chinchilla` for two columns; `bounded` where chance and ceiling are given;
+  /// `power` for another metric that rises with compute; else `power-floor`, or `power` with a warning where the points
+  /// cannot carry a floor.
   std::string form;
   /// `log`: ln ŷ − ln y, `raw`: ŷ − y. Empty: the form's own (`raw` for a bounded score, else `log`).
   std::string residual;

@@ -21,6 +21,28 @@ double column_value(const Observation& o, const std::string& column) {
   return column == "flops" ? o.flops : column == "params" ? o.params : o.samples;
 }
 
+/// Whether values grow with compute. Where nobody says whether a metric is a loss or a score, what compute does to it
+/// does: more of it makes models better.
+bool rises(const std::vector<Observation>& observations) {
+  double mean_x = 0, mean_y = 0, covariance = 0;
+  int n = 0;
+  for (const Observation& o : observations) {
+    if (!(o.flops > 0)) continue;
+    ++n;
+    mean_x += (std::log(o.flops) - mean_x) / n;
+    mean_y += (o.value - mean_y) / n;
+  }
+  for (const Observation& o : observations)
+    if (o.flops > 0) covariance += (std::log(o.flops) - mean_x) * (o.value - mean_y);
+  return covariance > 0;
+}
+
+std::string default_form(const FitOptions& options, const Problem& problem) {
+  if (options.x.size() == 2) return "chinchilla";
+  if (options.chance && options.ceiling) return "bounded";
+  return problem.better == Better::kHigher ? "power" : "power-floor";
+}
+
 absl::Status resolve_form(const FitOptions& options, Problem& problem) {
   const bool has_bounds = options.chance && options.ceiling;
   if (options.chance.has_value() != options.ceiling.has_value())
@@ -28,7 +50,8 @@ absl::Status resolve_form(const FitOptions& options, Problem& problem) {
   if (has_bounds && !(*options.ceiling > *options.chance))
     return absl::InvalidArgumentError(
         fmt::format("ceiling: must be above chance ({}), not {}", *options.chance, *options.ceiling));
-  const std::string name = !options.form.empty() ? options.form : has_bounds ? "bounded" : "power-floor";
+  problem.better = has_bounds || rises(problem.observations) ? Better::kHigher : Better::kLower;
+  const std::string name = !options.form.empty() ? options.form : default_form(options, problem);
   problem.form = make_form(name, has_bounds ? Bounds{*options.chance, *options.ceiling} : Bounds{});
   if (!problem.form)
     return absl::InvalidArgumentError(
@@ -38,7 +61,6 @@ absl::Status resolve_form(const FitOptions& options, Problem& problem) {
         fmt::format("form: '{}' needs the score's chance and ceiling; give them, or have the trainer report "
                     "{}_chance and {}_ceiling",
                     name, options.metric, options.metric));
-  problem.better = has_bounds ? Better::kHigher : Better::kLower;
   return absl::OkStatus();
 }
 
@@ -173,6 +195,14 @@ Sample make_sample(const std::vector<Cell>& points, const Problem& problem) {
 
 absl::StatusOr<Problem> make_problem(const std::vector<Observation>& observations, const FitOptions& options) {
   Problem problem;
+  for (const Observation& o : observations)
+    if (!options.max_flops || o.flops <= *options.max_flops) problem.observations.push_back(o);
+  if (problem.observations.empty())
+    return absl::FailedPreconditionError(
+        observations.empty()
+            ? fmt::format("no observations of {}: no run has finished with this metric", options.metric)
+            : fmt::format("max_flops: none of the {} observations has flops ≤ {}", observations.size(),
+                          *options.max_flops));
   if (absl::Status status = resolve_form(options, problem); !status.ok()) return status;
   if (absl::Status status = resolve_columns(options, problem); !status.ok()) return status;
   if (absl::Status status = resolve_criterion(options, problem); !status.ok()) return status;
@@ -183,14 +213,6 @@ absl::StatusOr<Problem> make_problem(const std::vector<Observation>& observation
     return absl::InvalidArgumentError(fmt::format("points: '{}' is unknown; known: frontier, all", options.points));
   problem.on_frontier =
       options.points.empty() ? problem.columns == std::vector<std::string>{"flops"} : options.points == "frontier";
-  for (const Observation& o : observations)
-    if (!options.max_flops || o.flops <= *options.max_flops) problem.observations.push_back(o);
-  if (problem.observations.empty())
-    return absl::FailedPreconditionError(
-        observations.empty()
-            ? fmt::format("no observations of {}: no run has finished with this metric", options.metric)
-            : fmt::format("max_flops: none of the {} observations has flops ≤ {}", observations.size(),
-                          *options.max_flops));
   if (absl::Status status = check_values(options, problem); !status.ok()) return status;
   take_points(problem);
   if (absl::Status status = check_count(options, problem); !status.ok()) return status;

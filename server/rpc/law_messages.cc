@@ -1,0 +1,91 @@
+#include "server/rpc/law_messages.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+#include <google/protobuf/util/time_util.h>
+#include <openssl/evp.h>
+
+namespace scalelaw::server {
+
+analysis::Observation to_analysis(const v1::Observation& o) {
+  analysis::Observation result;
+  result.run = std::to_string(o.run_id());
+  result.params = o.params();
+  result.samples = o.samples();
+  result.flops = o.flops();
+  result.value = o.value();
+  result.budget_flops = o.budget_flops();
+  result.seed = o.seed();
+  return result;
+}
+
+std::string observations_hash(const std::string& metric, std::vector<v1::Observation> observations) {
+  std::sort(observations.begin(), observations.end(),
+            [](const v1::Observation& a, const v1::Observation& b) { return a.run_id() < b.run_id(); });
+  std::string text = metric + "\n";
+  for (const v1::Observation& o : observations)
+    text += fmt::format("{}\t{:.17g}\t{:.17g}\t{:.17g}\t{:.17g}\t{}\t{:.17g}\n", o.run_id(), o.params(), o.samples(),
+                        o.flops(), o.budget_flops(), o.seed(), o.value());
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
+  unsigned int size = 0;
+  EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr);
+  std::string hash;
+  for (unsigned int i = 0; i < size; ++i) hash += fmt::format("{:02x}", digest[i]);
+  return hash;
+}
+
+v1::Law to_message(const StoredLaw& stored, const analysis::Law& law) {
+  v1::Law message;
+  message.set_id(stored.id);
+  message.set_study(stored.study);
+  message.set_metric(law.metric);
+  message.set_form(law.form);
+  message.set_formula(law.formula);
+  message.mutable_x()->Assign(law.x.begin(), law.x.end());
+  message.set_n(static_cast<int32_t>(law.points.size()));
+  message.mutable_objective()->set_kind(law.objective.kind);
+  message.mutable_objective()->set_residual(law.objective.residual);
+  message.mutable_objective()->set_delta(law.objective.delta);
+  message.mutable_objective()->set_value(law.objective.value);
+  for (const analysis::Parameter& p : law.parameters) {
+    v1::Parameter& parameter = *message.add_parameters();
+    parameter.set_name(p.name);
+    parameter.set_value(p.value);
+    parameter.set_se(p.se);
+    parameter.set_ci95_low(p.ci95_low);
+    parameter.set_ci95_high(p.ci95_high);
+    parameter.set_identified(p.identified);
+  }
+  message.set_r2(law.r2);
+  message.set_pearson_log(law.pearson_log);
+  message.mutable_warnings()->Assign(law.warnings.begin(), law.warnings.end());
+  message.set_observations_hash(law.observations_hash);
+  for (const analysis::Range& r : law.ranges) {
+    v1::Range& range = *message.add_ranges();
+    range.set_column(r.column);
+    range.set_low(r.low);
+    range.set_high(r.high);
+  }
+  *message.mutable_fitted() = google::protobuf::util::TimeUtil::MillisecondsToTimestamp(stored.fitted_ms);
+  return message;
+}
+
+v1::Prediction to_message(const analysis::Prediction& prediction, const StoredLaw& stored,
+                          const std::map<std::string, double>& at) {
+  v1::Prediction message;
+  message.set_law_id(stored.id);
+  message.set_metric(stored.metric);
+  message.mutable_at()->insert(at.begin(), at.end());
+  message.set_value(prediction.value);
+  message.set_low50(prediction.low50);
+  message.set_high50(prediction.high50);
+  message.set_low95(prediction.low95);
+  message.set_high95(prediction.high95);
+  message.mutable_extrapolation()->insert(prediction.extrapolation.begin(), prediction.extrapolation.end());
+  message.mutable_warnings()->Assign(prediction.warnings.begin(), prediction.warnings.end());
+  return message;
+}
+
+}  // namespace scalelaw::server

@@ -1,0 +1,77 @@
+// The Laws service; see laws.proto. Fits run one after another on a thread of their own; everything else answers at
+// once from memory and the database.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "analysis/law.h"
+#include "scalelaw/v1/laws.grpc.pb.h"
+#include "server/store/store.h"
+
+namespace scalelaw::server {
+
+class LawsService final : public v1::Laws::CallbackService {
+ public:
+  /// `store` must outlive it.
+  explicit LawsService(Store& store);
+  /// Finishes the fits under way; those that wait are cancelled.
+  ~LawsService() override;
+
+  grpc::ServerUnaryReactor* Fit(grpc::CallbackServerContext* context, const v1::FitRequest* request,
+                                v1::Law* response) override;
+  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context, const v1::ListLawsRequest* request,
+                                 v1::ListLawsResponse* response) override;
+  grpc::ServerUnaryReactor* Get(grpc::CallbackServerContext* context, const v1::GetLawRequest* request,
+                                v1::Law* response) override;
+  grpc::ServerUnaryReactor* Predict(grpc::CallbackServerContext* context, const v1::PredictRequest* request,
+                                    v1::Prediction* response) override;
+  grpc::ServerUnaryReactor* Observations(grpc::CallbackServerContext* context, const v1::ObservationsRequest* request,
+                                         v1::ObservationsResponse* response) override;
+  grpc::ServerUnaryReactor* Verify(grpc::CallbackServerContext* context, const v1::VerifyRequest* request,
+                                   v1::VerifyResponse* response) override;
+
+ private:
+  /// A stored law with its document parsed.
+  struct Known {
+    StoredLaw stored;
+    analysis::Law law;
+  };
+  using KnownLaw = std::shared_ptr<const Known>;
+  struct Job {
+    std::function<void()> run;
+    std::function<void()> cancel;
+  };
+
+  absl::StatusOr<v1::Law> fit(const v1::FitRequest& request);
+  absl::StatusOr<v1::Prediction> predict(const v1::PredictRequest& request);
+  absl::StatusOr<v1::VerifyResponse> verify(const v1::VerifyRequest& request);
+
+  absl::StatusOr<KnownLaw> law(int32_t id);
+  absl::StatusOr<KnownLaw> remember(StoredLaw stored);
+  /// The newest law of a study's metric in these columns; if there is none in these, the newest in any.
+  absl::StatusOr<KnownLaw> newest_law(const v1::PredictRequest& request);
+  absl::Status check_study(const std::string& study) const;
+  void work(const std::stop_token& stop);
+
+  Store& store_;
+  std::mutex laws_mutex_;
+  std::map<int32_t, KnownLaw> laws_;
+  /// (study, metric, columns) → law; forgotten whenever a law is fitted.
+  std::map<std::vector<std::string>, KnownLaw> newest_;
+  uint64_t laws_fitted_ = 0;
+
+  std::mutex jobs_mutex_;
+  std::condition_variable_any jobs_waiting_;
+  std::deque<Job> jobs_;
+  std::jthread worker_;
+};
+
+}  // namespace scalelaw::server
