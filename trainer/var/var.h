@@ -21,7 +21,7 @@ struct VarOptions {
   /// w = width_per_depth · depth, which is also the width of a head (paper: 64).
   int64_t width_per_depth = 16;
   /// Initial gate of the residual branches; they start nearly closed in the paper, which short runs have no time for.
-  double initial_gate = 0.5;
+  double initial_gate = 0.2;
   // From the tokenizer:
   Scales scales{{1, 2, 3, 4}};
   int64_t vocabulary = 256;
