@@ -83,6 +83,7 @@ void place(RunSpec& spec, const std::string& out) {
   std::filesystem::create_directories(spec.directory);
   spec.events_path = spec.directory + "/events.jsonl";
   spec.checkpoint_directory = spec.directory + "/checkpoints";
+  spec.narrate = ::isatty(STDERR_FILENO) == 1;
 }
 
 void describe_as_json(const FamilyEntry& entry, const RunSpec& spec) {

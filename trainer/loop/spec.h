@@ -28,6 +28,8 @@ struct RunSpec {
   std::string directory = ".";
   std::string events_path;
   std::string checkpoint_directory;
+  /// Tell a person at a terminal how it goes, on standard error.
+  bool narrate = false;
 };
 
 /// Throws BadRun naming the field.

@@ -182,7 +182,7 @@ class Run {
 
   void report_metrics(Values values) {
     if (loss_count_ > 0) {
-      values["loss"] = loss_sum_ / static_cast<double>(loss_count_);
+      values["loss"] = latest_loss_ = loss_sum_ / static_cast<double>(loss_count_);
       values.merge(plan_.family->training_values());
       loss_sum_ = 0;
       loss_count_ = 0;
@@ -204,7 +204,20 @@ class Run {
     if (Clock::now() - progress_at_ >= kProgressEvery) {
       progress_at_ = Clock::now();
       events_.progress(pace_.fraction(), pace_.seconds_left());
+      if (spec_.narrate) narrate_progress();
     }
+  }
+
+  void narrate_progress() const {
+    std::string left = pace_.seconds_left() ? fmt::format("{:.0f} s left", *pace_.seconds_left()) : "measuring";
+    // One line, rewritten.
+    fmt::print(stderr, "\r{:3.0f} %  step {}/{}  loss {:.4f}  {}\x1b[K", 100 * pace_.fraction(), step_, facts_.steps,
+               latest_loss_, left);
+  }
+
+  void narrate_end(const Values& values) const {
+    fmt::print(stderr, "\r\x1b[K");
+    for (const auto& [name, value] : values) fmt::print("{:24} {:.4f}\n", name, value);
   }
 
   void save() {
@@ -223,6 +236,7 @@ class Run {
 
     const std::string path = entry_.artifact + ".pt";
     save_artifact(spec_.directory + "/" + path, entry_.name, facts_.resolved, plan_.family->module());
+    if (spec_.narrate) narrate_end(values);
     report_metrics(std::move(values));
     events_.artifact(entry_.artifact, path, "model");
     events_.progress(1, 0);
@@ -255,7 +269,7 @@ class Run {
   Schedule schedule_;
   Pace pace_;
   int64_t step_ = 0;
-  double loss_sum_ = 0;
+  double loss_sum_ = 0, latest_loss_ = 0;
   int64_t loss_count_ = 0;
   Clock::time_point saved_at_ = Clock::now(), progress_at_{};
 };
