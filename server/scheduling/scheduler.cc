@@ -45,7 +45,7 @@ Decisions Scheduler::restore(const Snapshot& snapshot, Instant now) {
   for (const Snapshot::Sweep& stored : snapshot.sweeps) {
     add_sweep(stored.plan);
     Sweep& sweep = sweeps_.at(stored.plan.id);
-    sweep.cancelled = stored.cancelled;
+    sweep.cancelled = sweep.decided_cancelled = stored.cancelled;
     sweep.state = stored.state;
   }
   for (const Snapshot::Worker& stored : snapshot.workers) {
@@ -395,8 +395,10 @@ void Scheduler::settle_sweeps() {
     } else if (count(RunState::kCancelled) > 0) {
       state = SweepState::kCancelled;
     }
-    const bool newly_cancelled = sweep.cancelled && sweep.state == SweepState::kRunning;
-    if (state != sweep.state || newly_cancelled) decisions_.sweeps.push_back({id, state, sweep.cancelled});
+    if (state != sweep.state || sweep.cancelled != sweep.decided_cancelled) {
+      decisions_.sweeps.push_back({id, state, sweep.cancelled});
+    }
+    sweep.decided_cancelled = sweep.cancelled;
     sweep.state = state;
   }
   sweeps_to_settle_.clear();

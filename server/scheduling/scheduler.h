@@ -148,6 +148,8 @@ class Scheduler {
     std::vector<Stage> stages;
     bool cancelled = false;
     SweepState state = SweepState::kRunning;
+    /// As last decided, so that a change of mind is not forgotten.
+    bool decided_cancelled = false;
     /// Runs that run on its behalf.
     int running = 0;
   };

@@ -37,7 +37,8 @@ class Cluster {
     for (const double size : sizes) add_run(event, 0, size, need, retries);
     return tell(event);
   }
-  void add_run(SweepSubmitted& event, int stage, double size = 1, Requirements need = {}, RetryPolicy retries = {2, 1s}) {
+  void add_run(SweepSubmitted& event, int stage, double size = 1, Requirements need = {},
+               RetryPolicy retries = {2, 1s}) {
     event.new_runs.push_back({RunId{++runs}, std::move(need), retries, {BudgetKind::kFlops, size}});
     event.sweep.stages[static_cast<size_t>(stage)].runs.push_back(RunId{runs});
   }

@@ -30,10 +30,10 @@ std::set<std::pair<State, State>> allowed(State last) {
 
 TEST(RunStates, AllowedTransitionsAreExactlyThese) {
   const std::set<std::pair<R, R>> expected = {
-      {R::kWaiting, R::kQueued},    {R::kWaiting, R::kSkipped},   {R::kWaiting, R::kCancelled},
-      {R::kQueued, R::kRunning},    {R::kQueued, R::kCancelled},  {R::kRunning, R::kSucceeded},
-      {R::kRunning, R::kFailed},    {R::kRunning, R::kQueued},    {R::kRunning, R::kCancelled},
-      {R::kFailed, R::kWaiting},    {R::kCancelled, R::kWaiting}, {R::kSkipped, R::kWaiting},
+      {R::kWaiting, R::kQueued}, {R::kWaiting, R::kSkipped},   {R::kWaiting, R::kCancelled},
+      {R::kQueued, R::kRunning}, {R::kQueued, R::kCancelled},  {R::kRunning, R::kSucceeded},
+      {R::kRunning, R::kFailed}, {R::kRunning, R::kQueued},    {R::kRunning, R::kCancelled},
+      {R::kFailed, R::kWaiting}, {R::kCancelled, R::kWaiting}, {R::kSkipped, R::kWaiting},
       {R::kSkipped, R::kQueued}};
   EXPECT_EQ(allowed(R::kSkipped), expected);
 }
@@ -48,7 +48,8 @@ TEST(RunStates, IllegalTransitionNamesBothAndChangesNothing) {
   R state = R::kSucceeded;
   const absl::Status status = transition(state, R::kQueued);
   EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
-  EXPECT_THAT(std::string(status.message()), testing::AllOf(testing::HasSubstr("succeeded"), testing::HasSubstr("queued")));
+  EXPECT_THAT(std::string(status.message()),
+              testing::AllOf(testing::HasSubstr("succeeded"), testing::HasSubstr("queued")));
   EXPECT_EQ(state, R::kSucceeded);
 }
 

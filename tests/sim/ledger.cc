@@ -21,6 +21,7 @@ void Ledger::add_worker(WorkerId id, int slots, const std::map<std::string, std:
 }
 
 void Ledger::apply(const Decisions& decisions) {
+  for (const WorkerChange& change : decisions.workers) workers_.at(change.worker).state = change.state;
   for (const AttemptChange& change : decisions.attempts) {
     const auto found = live_.find(change.attempt);
     require(found != live_.end(), "attempt {} changed after it had ended", change.attempt.value);
@@ -40,6 +41,11 @@ void Ledger::apply(const Decisions& decisions) {
     run.reason = change.reason;
     run.failures = change.failures;
     run.owner = change.owner;
+    changed_.insert(change.run);
+  }
+  for (const SweepChange& change : decisions.sweeps) {
+    sweeps_.at(change.sweep).state = change.state;
+    sweeps_.at(change.sweep).cancelled = change.cancelled;
   }
   for (const NewAttempt& attempt : decisions.assignments) {
     check_assignment(attempt);
@@ -47,11 +53,6 @@ void Ledger::apply(const Decisions& decisions) {
     runs_.at(attempt.run).attempts = attempt.number;
     last_attempt_ = std::max(last_attempt_, attempt.attempt);
   }
-  for (const SweepChange& change : decisions.sweeps) {
-    sweeps_.at(change.sweep).state = change.state;
-    sweeps_.at(change.sweep).cancelled = change.cancelled;
-  }
-  for (const WorkerChange& change : decisions.workers) workers_.at(change.worker).state = change.state;
 }
 
 void Ledger::check_assignment(const NewAttempt& attempt) const {
@@ -94,7 +95,34 @@ Snapshot Ledger::snapshot() const {
   return snapshot;
 }
 
-void Ledger::check(const Scheduler& scheduler) const {
+void Ledger::check(const Scheduler& scheduler) {
+  check_slots(scheduler);
+  for (const RunId id : changed_) check_run(scheduler, id);
+  changed_.clear();
+}
+
+void Ledger::check_all(const Scheduler& scheduler) {
+  check(scheduler);
+  for (const auto& [id, run] : runs_) check_run(scheduler, id);
+  for (const auto& [id, sweep] : sweeps_) {
+    require(scheduler.sweep_state(id) == sweep.state, "sweep {} is {} and stored as {}", id.value,
+            name(scheduler.sweep_state(id)), name(sweep.state));
+  }
+}
+
+void Ledger::check_run(const Scheduler& scheduler, RunId id) const {
+  const Snapshot::Run& run = runs_.at(id);
+  const Scheduler::Run& remembered = scheduler.runs().at(id);
+  require(remembered.state == run.state, "run {} is {} and stored as {}", id.value, name(remembered.state),
+          name(run.state));
+  require(remembered.owner == run.owner, "run {} has another owner than is stored", id.value);
+  const bool held =
+      remembered.current.has_value() && live_.contains(*remembered.current) && live_.at(*remembered.current).run == id;
+  require(held == (run.state == RunState::kRunning), "run {} is {} but {} held by a live attempt", id.value,
+          name(run.state), held ? "is" : "is not");
+}
+
+void Ledger::check_slots(const Scheduler& scheduler) const {
   std::map<WorkerId, int> used;
   std::map<RunId, int> held;
   for (const auto& [id, attempt] : live_) {
@@ -112,17 +140,8 @@ void Ledger::check(const Scheduler& scheduler) const {
     require(worker.state != WorkerState::kLost || worker.attempts.empty(), "worker {} is lost and holds attempts",
             id.value);
   }
-  for (const auto& [id, run] : runs_) {
-    const Scheduler::Run& remembered = scheduler.runs().at(id);
-    require(remembered.state == run.state, "run {} is {} and stored as {}", id.value, name(remembered.state),
-            name(run.state));
-    require(remembered.owner == run.owner, "run {} has another owner than is stored", id.value);
-    require(held[id] == (run.state == RunState::kRunning ? 1 : 0), "run {} is {} and has {} live attempts", id.value,
-            name(run.state), held[id]);
-  }
-  for (const auto& [id, sweep] : sweeps_) {
-    require(scheduler.sweep_state(id) == sweep.state, "sweep {} is {} and stored as {}", id.value,
-            name(scheduler.sweep_state(id)), name(sweep.state));
+  for (const auto& [id, holders] : held) {
+    require(holders == 1, "run {} has {} live attempts", id.value, holders);
   }
 }
 

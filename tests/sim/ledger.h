@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <stdexcept>
 #include <string>
 
@@ -23,8 +24,11 @@ class Ledger {
   Snapshot snapshot() const;
   void add_worker(WorkerId id, int slots, const std::map<std::string, std::string>& labels);
 
-  /// The scheduler remembers exactly what is stored, and no slot is held twice. Throws Violation.
-  void check(const Scheduler& scheduler) const;
+  /// No slot and no run is held twice, and the scheduler remembers of what has changed exactly what is stored. Cheap
+  /// enough for each event. Throws Violation.
+  void check(const Scheduler& scheduler);
+  /// The same for everything there is.
+  void check_all(const Scheduler& scheduler);
 
   const std::map<RunId, Snapshot::Run>& runs() const { return runs_; }
   const std::map<SweepId, Snapshot::Sweep>& sweeps() const { return sweeps_; }
@@ -33,6 +37,8 @@ class Ledger {
 
  private:
   void check_assignment(const NewAttempt& attempt) const;
+  void check_slots(const Scheduler& scheduler) const;
+  void check_run(const Scheduler& scheduler, RunId id) const;
 
   std::map<RunId, Snapshot::Run> runs_;
   std::map<SweepId, Snapshot::Sweep> sweeps_;
@@ -40,6 +46,8 @@ class Ledger {
   std::map<AttemptId, Snapshot::Attempt> live_;
   std::map<AttemptId, AttemptState> ended_;
   std::map<RunId, int> completions_;
+  /// Since the last check.
+  std::set<RunId> changed_;
   AttemptId last_attempt_;
 };
 

@@ -10,6 +10,8 @@ constexpr Instant kHeartbeat = 10s;
 constexpr Instant kLatency = 20ms;
 constexpr int kMaxEvents = 400'000;
 constexpr int kMaxSlots = 4;
+// Events between checks of all that there is.
+constexpr int kWholeCheck = 100;
 }  // namespace
 
 Simulation::Simulation(uint64_t seed, SimulationSize size) : random_(seed), size_(size), settings_{30s} {
@@ -44,8 +46,9 @@ SimulationOutcome Simulation::run() {
       now_ = std::max(now_, next);
       what();
     }
-    ledger_.check(*scheduler_);
+    outcome_.events % kWholeCheck == 0 ? ledger_.check_all(*scheduler_) : ledger_.check(*scheduler_);
   }
+  ledger_.check_all(*scheduler_);
   if (ledger_.live() != 0) throw Violation("attempts were left over");
   for (const auto& [id, run] : ledger_.runs()) ++outcome_.runs[run.state];
   return outcome_;
@@ -85,13 +88,7 @@ void Simulation::perform(const Decisions& decisions) {
     at(kLatency, [this, attempt] { start_trainer(attempt.worker, attempt.attempt); });
   }
   for (const Stop& stop : decisions.stops) {
-    at(kLatency, [this, stop] {
-      const Worker& worker = workers_.at(stop.worker);
-      if (!reachable(worker) || !worker.connected || !worker.attempts.contains(stop.attempt)) return;
-      AttemptEnded how{stop.attempt, AttemptState::kInterrupted, 75, "", false};
-      if (chance(0.3)) how.outcome = AttemptState::kCancelled;
-      at(Instant(pick(0, 20'000)), [this, stop, how] { trainer_ends(stop.worker, stop.attempt, how); });
-    });
+    at(kLatency, [this, stop] { stop_trainer(stop.worker, stop.attempt); });
   }
 }
 
@@ -161,14 +158,30 @@ void Simulation::heartbeat(WorkerId id) {
   at(kHeartbeat, [this, id] { heartbeat(id); });
 }
 
+// While the network is cut but the session not yet broken, messages are late; with the session they are lost.
 void Simulation::start_trainer(WorkerId id, AttemptId attempt) {
   Worker& worker = workers_.at(id);
-  // A message into a broken session is lost.
-  if (!worker.connected || !reachable(worker) || !scheduler_->live(attempt)) return;
+  if (!worker.connected || !scheduler_->live(attempt)) return;
+  if (!reachable(worker)) {
+    at(1s, [this, id, attempt] { start_trainer(id, attempt); });
+    return;
+  }
   worker.attempts[attempt] = std::nullopt;
   tell(AttemptStarted{attempt});
   const AttemptEnded how = random_end(attempt);
   at(Instant(pick(1'000, 90'000)), [this, id, attempt, how] { trainer_ends(id, attempt, how); });
+}
+
+void Simulation::stop_trainer(WorkerId id, AttemptId attempt) {
+  const Worker& worker = workers_.at(id);
+  if (!worker.connected || !scheduler_->live(attempt)) return;
+  if (!reachable(worker) || !worker.attempts.contains(attempt)) {
+    at(1s, [this, id, attempt] { stop_trainer(id, attempt); });
+    return;
+  }
+  AttemptEnded how{attempt, AttemptState::kInterrupted, 75, "", false};
+  if (chance(0.3)) how.outcome = AttemptState::kCancelled;
+  at(Instant(pick(0, 20'000)), [this, id, attempt, how] { trainer_ends(id, attempt, how); });
 }
 
 AttemptEnded Simulation::random_end(AttemptId attempt) {
@@ -183,13 +196,18 @@ void Simulation::trainer_ends(WorkerId id, AttemptId attempt, AttemptEnded how) 
   const auto found = worker.attempts.find(attempt);
   if (found == worker.attempts.end() || found->second.has_value()) return;
   found->second = how;
-  if (worker.connected && reachable(worker)) report_end(id, attempt);
+  report_end(id, attempt);
 }
 
+// Kept until it can be told; a new session tells it again.
 void Simulation::report_end(WorkerId id, AttemptId attempt) {
   Worker& worker = workers_.at(id);
   const auto found = worker.attempts.find(attempt);
-  if (found == worker.attempts.end()) return;
+  if (found == worker.attempts.end() || !worker.connected) return;
+  if (!reachable(worker)) {
+    at(1s, [this, id, attempt] { report_end(id, attempt); });
+    return;
+  }
   const AttemptEnded how = *found->second;
   tell(how);
   // Now and then the same end is reported twice.

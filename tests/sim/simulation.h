@@ -66,6 +66,7 @@ class Simulation {
   void disconnect(WorkerId id);
   void heartbeat(WorkerId id);
   void start_trainer(WorkerId id, AttemptId attempt);
+  void stop_trainer(WorkerId id, AttemptId attempt);
   void trainer_ends(WorkerId id, AttemptId attempt, AttemptEnded how);
   void report_end(WorkerId id, AttemptId attempt);
   AttemptEnded random_end(AttemptId attempt);

@@ -1,0 +1,110 @@
+// scalelaw-server: the coordinator.
+#include <csignal>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <CLI/CLI.hpp>
+
+#include "server/coordinator/coordinator.h"
+#include "server/rpc/laws_service.h"
+#include "server/rpc/runs_service.h"
+#include "server/rpc/server.h"
+#include "server/rpc/sweeps_service.h"
+#include "server/rpc/workers_service.h"
+#include "server/store/store.h"
+
+namespace {
+using namespace scalelaw::server;
+
+struct Options {
+  std::filesystem::path data;
+  std::string listen = "127.0.0.1:7070";
+  double lease_seconds = 30;
+};
+
+// Exit codes, so that a script can tell a port in use from a database that needs a person.
+enum Exit { kOk = 0, kUsage = 2, kDatabase = 3, kAddress = 4 };
+
+int fail(Exit code, const absl::Status& status) {
+  fmt::print(stderr, "scalelaw-server: {}\n", std::string(status.message()));
+  return code;
+}
+
+/// Blocks the signals that end us, in this thread and all that it starts, so that `wait` receives them.
+sigset_t block_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  return signals;
+}
+
+/// For programs that started us on any free port: written whole or not at all.
+void write_address(const std::filesystem::path& directory, const std::string& address) {
+  const std::filesystem::path part = directory / "server.addr.part";
+  std::ofstream(part) << address << "\n";
+  std::error_code error;
+  std::filesystem::rename(part, directory / "server.addr", error);
+  if (error) spdlog::warn("{} cannot be written: {}", (directory / "server.addr").string(), error.message());
+}
+
+int serve(const Options& options, const sigset_t& signals) {
+  const auto address = parse_listen_address(options.listen);
+  if (!address.ok()) return fail(kUsage, address.status());
+  const auto store = Store::open(options.data);
+  if (!store.ok()) return fail(kDatabase, store.status());
+  CoordinatorSettings settings;
+  settings.lease = std::chrono::milliseconds(static_cast<int64_t>(options.lease_seconds * 1000));
+  settings.heartbeat = settings.lease / 6;
+  const auto coordinator = Coordinator::start(**store, settings);
+  if (!coordinator.ok()) return fail(kDatabase, coordinator.status());
+
+  SweepsService sweeps(**store, **coordinator);
+  RunsService runs(**store, **coordinator);
+  WorkersService workers(**coordinator);
+  LawsService laws(**store);
+  const auto server = RpcServer::start(*address, {&sweeps, &runs, &workers, &laws});
+  if (!server.ok()) return fail(kAddress, server.status());
+
+  write_address(options.data, (*server)->address());
+  fmt::print("listening on {}\n", (*server)->address());
+  std::fflush(stdout);
+
+  int received = 0;
+  sigwait(&signals, &received);
+  spdlog::info("{}: stopping", received == SIGTERM ? "SIGTERM" : "SIGINT");
+  // What is not stored by now is refused rather than waited for: workers keep it and deliver it again.
+  (*store)->close();
+  (*server)->stop();
+  return kOk;
+}
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"The coordinator of scalelaw: schedules runs, stores their metrics, fits their laws."};
+  app.footer(
+      "Example:\n  scalelaw-server --data ~/scalelaw --listen 127.0.0.1:7070\n"
+      "  scalelaw-worker --server 127.0.0.1:7070 --work-dir ~/scalelaw/worker");
+  Options options;
+  app.add_option("--data", options.data, "Directory of the database scalelaw.db; made if it is not there")->required();
+  app.add_option("--listen", options.listen, "HOST:PORT to serve on; port 0 takes any free one (see DATA/server.addr)")
+      ->capture_default_str();
+  app.add_option("--lease", options.lease_seconds, "Seconds of silence after which a worker is lost")
+      ->check(CLI::Range(0.5, 86400.0))
+      ->capture_default_str();
+  app.set_version_flag("--version", SCALELAW_VERSION);
+  CLI11_PARSE(app, argc, argv);
+
+  const sigset_t signals = block_signals();
+  spdlog::set_default_logger(spdlog::stderr_color_mt("scalelaw-server"));
+  return serve(options, signals);
+}
