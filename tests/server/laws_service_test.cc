@@ -1,0 +1,233 @@
+#include "server/rpc/laws_service.h"
+
+#include <chrono>
+#include <cmath>
+
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <google/protobuf/util/message_differencer.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "tests/server/temporary_directory.h"
+
+namespace scalelaw::server {
+namespace {
+
+using testing::HasSubstr;
+
+/// A server with a real store, whose runs are put into the database directly: how they got there is not at issue.
+class LawsServiceTest : public testing::Test {
+ protected:
+  LawsServiceTest() : store_(*Store::open(directory_.path())), service_(std::make_unique<LawsService>(*store_)) {
+    grpc::ServerBuilder builder;
+    builder.RegisterService(service_.get());
+    server_ = builder.BuildAndStart();
+    stub_ = v1::Laws::NewStub(server_->InProcessChannel({}));
+    execute("INSERT INTO studies VALUES (1, 'diffusion'), (2, 'var')");
+    execute("INSERT INTO sweeps VALUES (1, 'first', 1, 'running', x'', NULL, 0, 0, 0, NULL)");
+    execute("INSERT INTO stages VALUES (1, 0, 'ladder')");
+    execute("INSERT INTO workers VALUES (1, 'w', 'w', 'h', '1', 'ready', 1, '{}', 0)");
+    execute(
+        "INSERT INTO metrics VALUES (1, 'loss'), (2, 'alignment'), (3, 'alignment_chance'), (4, 'alignment_ceiling')");
+  }
+  ~LawsServiceTest() override { server_->Shutdown(); }
+
+  void execute(const std::string& sql) {
+    SQLite::Database database((directory_.path() / "scalelaw.db").string(), SQLite::OPEN_READWRITE, 5000);
+    database.exec(sql);
+  }
+  void add_run(double flops, double params, double loss, double alignment, bool holdout = false,
+               int64_t started_ms = 1) {
+    const int id = ++runs_;
+    execute(
+        fmt::format("INSERT INTO runs (id, study_id, content_key, sweep_id, stage_position, name, command, params, "
+                    "budget_kind, budget, seed, holdout, slots, labels, max_retries, backoff_ms, state, "
+                    "model_params) VALUES ({0}, 1, 'k{0}', 1, 0, 'run {0}', '[]', '{{}}', 'flops', {1:e}, 1, {2}, "
+                    "1, '{{}}', 0, 0, 'succeeded', {3})",
+                    id, flops, holdout ? 1 : 0, static_cast<int64_t>(params)));
+    execute(
+        fmt::format("INSERT INTO attempts (run_id, number, worker_id, state, assigned_ms) VALUES "
+                    "({}, 1, 1, 'succeeded', {})",
+                    id, started_ms));
+    const auto point = [&](int metric, double value) {
+      execute(fmt::format("INSERT INTO latest_points VALUES ({}, {}, 10, {}, {:e}, {:.17g})", id, metric,
+                          static_cast<int64_t>(flops / (6 * params)), flops, value));
+    };
+    point(1, loss);
+    point(2, alignment);
+    point(3, 0.37);
+    point(4, 0.96);
+  }
+  /// Four sizes at six budgets, with a little scatter.
+  void add_ladder() {
+    for (int b = 0; b < 6; ++b)
+      for (int s = 0; s < 4; ++s) {
+        const double flops = 1e11 * std::pow(2.2, b), params = 1e5 * std::pow(2, s);
+        add_run(flops, params, loss(params, flops) * (1 + 0.003 * std::sin(7.0 * runs_)),
+                alignment(flops) - 0.02 * std::abs(s - 2) + 0.005 * std::sin(5.0 * runs_));
+      }
+  }
+  static double loss(double params, double flops) {
+    return 0.25 + 22 * std::pow(params, -0.38) + 19 * std::pow(flops / (6 * params), -0.38);
+  }
+  static double alignment(double flops) { return 0.96 - 0.59 / (1 + std::pow(flops / 4e11, 0.9)); }
+
+  v1::FitRequest fit_request(const std::string& metric) const {
+    v1::FitRequest request;
+    request.set_study("diffusion");
+    request.set_metric(metric);
+    request.set_bootstrap(200);
+    return request;
+  }
+  v1::Law fit(const std::string& metric) {
+    grpc::ClientContext context;
+    v1::Law law;
+    const grpc::Status status = stub_->Fit(&context, fit_request(metric), &law);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return law;
+  }
+  template <class Request, class Response>
+  grpc::Status call(grpc::Status (v1::Laws::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                    const Request& request, Response& response) {
+    grpc::ClientContext context;
+    return (stub_.get()->*method)(&context, request, &response);
+  }
+  v1::PredictRequest predict_request(const std::string& metric, double flops) const {
+    v1::PredictRequest request;
+    request.set_study("diffusion");
+    request.set_metric(metric);
+    (*request.mutable_at())["flops"] = flops;
+    return request;
+  }
+
+  const TemporaryDirectory directory_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<LawsService> service_;
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<v1::Laws::Stub> stub_;
+  int runs_ = 0;
+};
+
+TEST_F(LawsServiceTest, FitsTheFrontierWithTheFormThatTheMetricAsksFor) {
+  add_ladder();
+  const v1::Law loss = fit("loss");
+  EXPECT_EQ(loss.form(), "power-floor");
+  EXPECT_EQ(loss.n(), 6);
+  EXPECT_EQ(loss.x(0), "flops");
+  EXPECT_EQ(loss.observations_hash().size(), 64u);
+  EXPECT_GT(loss.fitted().seconds(), 0);
+  EXPECT_TRUE(nlohmann::json::accept(loss.document()));
+  const v1::Law alignment = fit("alignment");
+  EXPECT_EQ(alignment.form(), "bounded");
+  EXPECT_NE(alignment.observations_hash(), loss.observations_hash());
+}
+
+TEST_F(LawsServiceTest, NeverFitsHeldOutRuns) {
+  add_ladder();
+  const v1::Law without = fit("loss");
+  add_run(1e14, 1e6, 99, 0.4, true);
+  const v1::Law with = fit("loss");
+  EXPECT_EQ(with.observations_hash(), without.observations_hash());
+  EXPECT_EQ(with.formula(), without.formula());
+  EXPECT_GT(with.id(), without.id());
+}
+
+TEST_F(LawsServiceTest, PredictsByTheNewestLawAndAfterARestart) {
+  add_ladder();
+  fit("loss");
+  v1::Prediction first, second;
+  ASSERT_TRUE(call(&v1::Laws::Stub::Predict, predict_request("loss", 2e13), first).ok());
+  const int32_t newest = fit("loss").id();
+  ASSERT_TRUE(call(&v1::Laws::Stub::Predict, predict_request("loss", 2e13), second).ok());
+  EXPECT_EQ(first.law_id() + 1, second.law_id());
+  EXPECT_EQ(second.law_id(), newest);
+  EXPECT_EQ(first.value(), second.value());
+  EXPECT_NEAR(second.extrapolation().at("flops"), 2e13 / (1e11 * std::pow(2.2, 5)), 1e-9);
+
+  LawsService again(*store_);
+  grpc::ServerBuilder builder;
+  builder.RegisterService(&again);
+  const auto server = builder.BuildAndStart();
+  grpc::ClientContext context;
+  v1::Prediction after;
+  ASSERT_TRUE(
+      v1::Laws::NewStub(server->InProcessChannel({}))->Predict(&context, predict_request("loss", 2e13), &after).ok());
+  EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(after, second));
+  server->Shutdown();
+}
+
+TEST_F(LawsServiceTest, VerifiesHeldOutRunsAgainstTheLawThatWasThereBefore) {
+  add_ladder();
+  const v1::Law before = fit("loss");
+  const int64_t now_ms = before.fitted().seconds() * 1000 + before.fitted().nanos() / 1'000'000;
+  const double flops = 2e13;
+  add_run(flops, 1.6e6, loss(1.6e6, flops), alignment(flops), true, now_ms + 10'000);
+  // A law fitted after the run has been trained does not count as its prediction.
+  execute(
+      fmt::format("INSERT INTO laws SELECT 99, study_id, metric, form, formula, observations_hash, document, {} "
+                  "FROM laws WHERE id = {}",
+                  now_ms + 20'000, before.id()));
+  add_run(flops, 1.6e6, 5 * loss(1.6e6, flops), alignment(flops), true, now_ms - 10'000);
+  v1::VerifyRequest request;
+  request.set_study("diffusion");
+  v1::VerifyResponse response;
+  ASSERT_TRUE(call(&v1::Laws::Stub::Verify, request, response).ok());
+  ASSERT_EQ(response.verifications_size(), 2);
+  EXPECT_EQ(response.verifications(0).prediction().law_id(), before.id());
+  EXPECT_TRUE(response.verifications(0).predicted_before());
+  EXPECT_TRUE(response.verifications(0).inside95());
+  EXPECT_NEAR(response.verifications(0).relative_error(), 0, 0.05);
+  EXPECT_EQ(response.verifications(1).prediction().law_id(), 99);
+  EXPECT_FALSE(response.verifications(1).predicted_before());
+  EXPECT_FALSE(response.verifications(1).inside95());
+  EXPECT_LT(response.verifications(1).relative_error(), -0.7);
+}
+
+TEST_F(LawsServiceTest, ListsNewestFirstWithoutDocumentsAndGetsWithThem) {
+  add_ladder();
+  fit("loss");
+  const int32_t newest = fit("alignment").id();
+  v1::ListLawsResponse laws;
+  v1::ListLawsRequest list;
+  list.set_study("diffusion");
+  ASSERT_TRUE(call(&v1::Laws::Stub::List, list, laws).ok());
+  ASSERT_EQ(laws.laws_size(), 2);
+  EXPECT_EQ(laws.laws(0).id(), newest);
+  EXPECT_TRUE(laws.laws(0).document().empty());
+  v1::GetLawRequest get;
+  get.set_law_id(newest);
+  v1::Law law;
+  ASSERT_TRUE(call(&v1::Laws::Stub::Get, get, law).ok());
+  EXPECT_FALSE(law.document().empty());
+}
+
+TEST_F(LawsServiceTest, ErrorsSayWhatThereIs) {
+  add_ladder();
+  v1::Law law;
+  v1::FitRequest request = fit_request("loss");
+  request.set_study("difusion");
+  grpc::Status status = call(&v1::Laws::Stub::Fit, request, law);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_THAT(status.error_message(), HasSubstr("studies: diffusion, var"));
+
+  status = call(&v1::Laws::Stub::Fit, fit_request("fid"), law);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(status.error_message(), HasSubstr("alignment, alignment_ceiling, alignment_chance, loss"));
+
+  request = fit_request("loss");
+  request.set_form("exponential");
+  status = call(&v1::Laws::Stub::Fit, request, law);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("chinchilla"));
+
+  v1::Prediction prediction;
+  status = call(&v1::Laws::Stub::Predict, predict_request("loss", 1e13), prediction);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_THAT(status.error_message(), HasSubstr("scalelaw fit diffusion --metric loss"));
+}
+
+}  // namespace
+}  // namespace scalelaw::server
