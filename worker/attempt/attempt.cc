@@ -1,13 +1,29 @@
 #include "worker/attempt/attempt.h"
 
-#include <cassert>
+#include <stdexcept>
 #include <utility>
+
+#include <fmt/format.h>
 
 namespace scalelaw::worker {
 namespace {
 
 constexpr int kReasonLines = 10;
 constexpr std::int64_t kReasonBytes = 2000;
+
+const char* name(AttemptPhase phase) {
+  switch (phase) {
+    case AttemptPhase::kStarting:
+      return "starting";
+    case AttemptPhase::kRunning:
+      return "running";
+    case AttemptPhase::kEnded:
+      return "ended";
+    case AttemptPhase::kReported:
+      return "reported";
+  }
+  return "unknown";
+}
 
 bool allowed(AttemptPhase from, AttemptPhase to) {
   switch (from) {
@@ -39,7 +55,10 @@ Attempt Attempt::rejected(AttemptDir dir, Launch launch, Exit exit, std::optiona
 }
 
 void Attempt::move_to(AttemptPhase next) {
-  assert(allowed(phase_, next));
+  if (!allowed(phase_, next)) {
+    throw std::logic_error(
+        fmt::format("attempt {}: {} cannot become {}", raw(launch_.attempt), name(phase_), name(next)));
+  }
   phase_ = next;
 }
 
