@@ -76,7 +76,7 @@ VarImpl::VarImpl(const VarOptions& options) : options_(options), visible_(option
   log_scale_ = register_parameter("log_scale", torch::full({d, d}, std::log(kInitialScale)));
   // One product for the AdaLN vectors of all blocks and the head: they depend on the condition alone.
   modulation_ = register_module("modulation", nn::Linear(w, (kBlockModulations * d + kHeadModulations) * w));
-  nn::init::normal_(modulation_->weight, 0, 0.5 * 0.02);
+  nn::init::normal_(modulation_->weight, 0, 0.05);
   nn::init::zeros_(modulation_->bias);
   for (int64_t i = 0; i < d; ++i) {
     blocks_.push_back(register_module(fmt::format("block{}", i), Block(options)));
@@ -85,7 +85,7 @@ VarImpl::VarImpl(const VarOptions& options) : options_(options), visible_(option
     modulation_->bias.narrow(0, (kBlockModulations * i + 5) * w, w).fill_(options.initial_gate);
   }
   head_ = register_module("head", nn::Linear(w, options.vocabulary));
-  nn::init::normal_(head_->weight, 0, 0.02);
+  nn::init::normal_(head_->weight, 0, 0.05);
   nn::init::zeros_(head_->bias);
 }
 
