@@ -4,6 +4,7 @@
 #include <cmath>
 #include <csignal>
 #include <filesystem>
+#include <optional>
 
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
@@ -182,7 +183,8 @@ class Run {
 
   void report_metrics(Values values) {
     if (loss_count_ > 0) {
-      values["loss"] = latest_loss_ = loss_sum_ / static_cast<double>(loss_count_);
+      latest_loss_ = loss_sum_ / static_cast<double>(loss_count_);
+      values["loss"] = *latest_loss_;
       values.merge(plan_.family->training_values());
       loss_sum_ = 0;
       loss_count_ = 0;
@@ -210,9 +212,9 @@ class Run {
 
   void narrate_progress() const {
     std::string left = pace_.seconds_left() ? fmt::format("{:.0f} s left", *pace_.seconds_left()) : "measuring";
+    std::string loss = latest_loss_ ? fmt::format("  loss {:.4f}", *latest_loss_) : "";
     // One line, rewritten.
-    fmt::print(stderr, "\r{:3.0f} %  step {}/{}  loss {:.4f}  {}\x1b[K", 100 * pace_.fraction(), step_, facts_.steps,
-               latest_loss_, left);
+    fmt::print(stderr, "\r{:3.0f} %  step {}/{}{}  {}\x1b[K", 100 * pace_.fraction(), step_, facts_.steps, loss, left);
   }
 
   void narrate_end(const Values& values) const {
@@ -269,7 +271,8 @@ class Run {
   Schedule schedule_;
   Pace pace_;
   int64_t step_ = 0;
-  double loss_sum_ = 0, latest_loss_ = 0;
+  double loss_sum_ = 0;
+  std::optional<double> latest_loss_;
   int64_t loss_count_ = 0;
   Clock::time_point saved_at_ = Clock::now(), progress_at_{};
 };
