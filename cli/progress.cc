@@ -79,7 +79,7 @@ RunLine run_line(const v1::Run& run) {
                run.progress()};
   if (std::string metric = leading_metric(run); !metric.empty())
     line.metric = fmt::format("{} {}", metric, format_value(run.latest().at(metric)));
-  if (run.has_seconds_left()) line.left = format_duration(run.seconds_left()) + " left";
+  if (run.seconds_left() > 0) line.left = format_duration(run.seconds_left()) + " left";
   return line;
 }
 

@@ -27,6 +27,7 @@ constexpr auto kTimeToEnd = 60s;
 struct Child {
   Program program;
   pid_t pid = 0;
+  bool ready = false;
   bool restarted = false;
   Clock::time_point started;
   Clock::time_point start_at;
@@ -52,6 +53,7 @@ pid_t start(const Program& program) {
   if (getppid() != parent) _exit(0);  // it died before the line above
   sigset_t set = handled();
   sigprocmask(SIG_UNBLOCK, &set, nullptr);
+  dup2(STDERR_FILENO, STDOUT_FILENO);
   execv(argv[0], argv.data());
   fmt::print(stderr, "scalelaw: cannot start {}: {}\n", program.argv[0], std::strerror(errno));
   _exit(127);
@@ -87,21 +89,26 @@ void stop(std::vector<Child>& children) {
 
 }  // namespace
 
-int supervise(const std::vector<Program>& programs, const std::function<bool()>& ready,
-              const std::function<void(const std::vector<pid_t>&)>& on_ready) {
+int supervise(const std::vector<Program>& programs, const std::function<void(const std::vector<pid_t>&)>& on_ready) {
   sigset_t set = handled();
   sigprocmask(SIG_BLOCK, &set, nullptr);
   std::vector<Child> children;
-  for (const Program& program : programs) children.push_back({program, 0, false, {}, Clock::now(), kFirstPause});
+  for (const Program& program : programs) children.push_back({program, 0, false, false, {}, Clock::now(), kFirstPause});
 
   bool told = false;
   while (true) {
+    bool all_ready = true;
     for (Child& child : children) {
-      if (child.pid != 0 || Clock::now() < child.start_at) continue;
-      child.pid = start(child.program);
-      child.started = Clock::now();
+      if (!all_ready) break;
+      if (child.pid == 0 && Clock::now() >= child.start_at) {
+        child.pid = start(child.program);
+        child.started = Clock::now();
+      }
+      // Once ready counts: what runs already is not held up by another's new start.
+      child.ready = child.ready || (child.pid != 0 && (!child.program.ready || child.program.ready()));
+      all_ready = child.ready;
     }
-    if (!told && ready()) {
+    if (all_ready && !told) {
       told = true;
       std::vector<pid_t> pids;
       for (const Child& child : children) pids.push_back(child.pid);

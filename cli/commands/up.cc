@@ -52,8 +52,11 @@ int up(Session& session, const UpOptions& options) {
       return report_bad_input(fmt::format("cannot find {} beside this program or in PATH; is it built?", name));
 
   std::string target = local_target(*address);
-  std::vector<Program> programs = {{"server", {server, "--data", data.string(), "--listen", options.listen}},
-                                   {"worker", {worker, "--server", target, "--work-dir", (data / "work").string()}}};
+  std::vector<Program> programs = {
+      {"server",
+       {server, "--data", data.string(), "--listen", options.listen},
+       [reach = *parse_address(target)] { return answers(reach); }},
+      {"worker", {worker, "--server", target, "--work-dir", (data / "work").string()}, {}}};
   if (options.slots > 0) {
     programs[1].argv.push_back("--slots");
     programs[1].argv.push_back(std::to_string(options.slots));
@@ -63,24 +66,21 @@ int up(Session& session, const UpOptions& options) {
     programs[1].argv.push_back(label);
   }
 
-  absl::StatusOr<Address> reach = parse_address(target);
-  return supervise(
-      programs, [&] { return answers(*reach); },
-      [&](const std::vector<pid_t>& pids) {
-        if (session.json) {
-          nlohmann::ordered_json state = {
-              {"server", target}, {"data", data.string()}, {"server_pid", pids[0]}, {"worker_pid", pids[1]}};
-          print(state.dump() + "\n");
-        } else {
-          std::string at = target == kDefaultServer ? "" : " --server " + target;
-          print(session.terminal.paint(Color::kBold, "Scalelaw is up.") +
-                fmt::format(" Server and worker on {}, data in {}.\n"
-                            "  submit a sweep   scalelaw submit examples/first-law.yaml --wait{}\n"
-                            "  stop             Ctrl-C (what runs goes on at the next start)\n",
-                            target, data.string(), at));
-        }
-        std::fflush(stdout);
-      });
+  return supervise(programs, [&](const std::vector<pid_t>& pids) {
+    if (session.json) {
+      nlohmann::ordered_json state = {
+          {"server", target}, {"data", data.string()}, {"server_pid", pids[0]}, {"worker_pid", pids[1]}};
+      print(state.dump() + "\n");
+    } else {
+      std::string at = target == kDefaultServer ? "" : " --server " + target;
+      print(session.terminal.paint(Color::kBold, "Scalelaw is up.") +
+            fmt::format(" Server and worker on {}, data in {}.\n"
+                        "  submit a sweep   scalelaw submit examples/first-law.yaml --wait{}\n"
+                        "  stop             Ctrl-C (what runs goes on at the next start)\n",
+                        target, data.string(), at));
+    }
+    std::fflush(stdout);
+  });
 }
 
 }  // namespace

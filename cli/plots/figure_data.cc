@@ -40,22 +40,37 @@ std::optional<std::array<double, 3>> fit_parabola(const std::vector<std::pair<do
   return std::array{m[0][3] / m[0][0], m[1][3] / m[1][1], m[2][3] / m[2][2]};
 }
 
+bool better(bool is_score, double a, double b) {
+  return is_score ? a > b : a < b;
+}
+
+const IsoFlop::Size& best_size(const IsoFlop& iso, bool is_score) {
+  return *std::min_element(iso.sizes.begin(), iso.sizes.end(), [&](const IsoFlop::Size& a, const IsoFlop::Size& b) {
+    return better(is_score, a.value, b.value);
+  });
+}
+
 void add_parabola(IsoFlop& iso, bool is_score) {
-  if (iso.sizes.size() < 3) return;
+  auto best_index = static_cast<std::ptrdiff_t>(&best_size(iso, is_score) - iso.sizes.data());
+  auto last = static_cast<std::ptrdiff_t>(iso.sizes.size()) - 1;
+  std::vector<IsoFlop::Size> near(iso.sizes.begin() + std::max<std::ptrdiff_t>(0, best_index - 2),
+                                  iso.sizes.begin() + std::min(last, best_index + 2) + 1);
+  if (near.size() < 3) return;
+  iso.from_params = near.front().params;
+  iso.to_params = near.back().params;
   double centre = 0;
-  for (const IsoFlop::Size& size : iso.sizes) centre += std::log10(size.params) / static_cast<double>(iso.sizes.size());
+  for (const IsoFlop::Size& size : near) centre += std::log10(size.params) / static_cast<double>(near.size());
   std::vector<std::pair<double, double>> points;
-  for (const IsoFlop::Size& size : iso.sizes)
+  for (const IsoFlop::Size& size : near)
     points.emplace_back(std::log10(size.params) - centre, is_score ? size.value : std::log10(size.value));
   auto fit = fit_parabola(points);
   if (!fit) return;
   auto [a, b, c] = *fit;
   iso.parabola = {a - b * centre + c * centre * centre, b - 2 * c * centre, c};
   bool bends_the_right_way = is_score ? c < 0 : c > 0;
-  double best = centre - b / (2 * c);
-  if (!bends_the_right_way || best < std::log10(iso.sizes.front().params) || best > std::log10(iso.sizes.back().params))
-    return;
-  double params = std::pow(10, best);
+  double at_best = centre - b / (2 * c);
+  if (!bends_the_right_way || at_best < std::log10(iso.from_params) || at_best > std::log10(iso.to_params)) return;
+  double params = std::pow(10, at_best);
   iso.best = {params, iso.at(params, is_score)};
 }
 
@@ -87,17 +102,12 @@ std::vector<IsoFlop> isoflops(const FigureData& data) {
   return all;
 }
 
-std::vector<v1::Observation> frontier(const FigureData& data) {
-  auto better = [&](double a, double b) { return data.is_score() ? a > b : a < b; };
-  std::map<double, v1::Observation> best;
-  for (const v1::Observation& observation : data.observations) {
-    if (observation.holdout() || observation.flops() <= 0) continue;
-    auto [at, fresh] = best.emplace(budget_of(observation), observation);
-    if (!fresh && better(observation.value(), at->second.value())) at->second = observation;
+std::vector<FrontierPoint> frontier(const FigureData& data) {
+  std::vector<FrontierPoint> line;
+  for (const IsoFlop& iso : isoflops(data)) {
+    double value = best_size(iso, data.is_score()).value;
+    if (line.empty() || better(data.is_score(), value, line.back().value)) line.push_back({iso.budget, value});
   }
-  std::vector<v1::Observation> line;
-  for (const auto& [budget, observation] : best)
-    if (line.empty() || better(observation.value(), line.back().value())) line.push_back(observation);
   return line;
 }
 

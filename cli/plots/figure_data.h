@@ -26,7 +26,7 @@ struct FigureData {
   bool is_score() const { return chance.has_value() || ceiling.has_value(); }
 };
 
-/// A parabola in log10 N through the values at one budget, and where it is best.
+/// The sizes tried at one budget, and a parabola in log10 N around the best of them.
 struct IsoFlop {
   double budget = 0;
   struct Size {
@@ -35,11 +35,14 @@ struct IsoFlop {
     double value = 0;
   };
   std::vector<Size> sizes;  // by rising params
-  /// value = a + b·t + c·t², t = log10(params): of the logarithm of the value for a loss. Set from three sizes on.
+  /// value = a + b·t + c·t², t = log10(params): of the logarithm of the value for a loss. Fitted to the best size tried
+  /// and up to two on either side, since far from its minimum no isoFLOP curve is a parabola; from three sizes on.
   struct Parabola {
     double a = 0, b = 0, c = 0;
   };
   std::optional<Parabola> parabola;
+  /// What it was fitted to.
+  double from_params = 0, to_params = 0;
   /// Where the parabola is best, if that is within the sizes tried.
   std::optional<Size> best;
 
@@ -51,7 +54,12 @@ struct IsoFlop {
 /// they spent, to two digits.
 std::vector<IsoFlop> isoflops(const FigureData& data);
 
-/// The best value for each budget, by rising FLOPs; a point that a cheaper one beats is left out.
-std::vector<v1::Observation> frontier(const FigureData& data);
+struct FrontierPoint {
+  double flops = 0;
+  /// Mean over the seeds of the best size.
+  double value = 0;
+};
+/// The best size's value at each budget, by rising FLOPs; a point that a cheaper one beats is left out.
+std::vector<FrontierPoint> frontier(const FigureData& data);
 
 }  // namespace scalelaw::cli

@@ -59,13 +59,13 @@ struct Range {
 };
 
 // Tics where people look for them: 1, 2, 5 × powers of ten if there are few decades, else the powers alone.
-std::string log_tics(const std::string& axis, const Range& range, bool counts) {
+std::string log_tics(const std::string& axis, const Range& range, bool counts, bool powers_only) {
   double decades = std::log10(range.high / range.low);
   std::vector<double> steps = decades < 0.7   ? std::vector<double>{1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9}
                               : decades < 1.5 ? std::vector<double>{1, 2, 3, 5, 7}
                               : decades < 3   ? std::vector<double>{1, 2, 5}
                                               : std::vector<double>{1};
-  if (!counts && decades >= 1.5) steps = {1};
+  if (powers_only && decades >= 1.5) steps = {1};
   if (counts && decades >= 0.7 && decades < 1.5) steps = {1, 2, 5};  // `500k` and `700k` would touch
   std::vector<std::string> tics;
   for (int exponent = static_cast<int>(std::floor(std::log10(range.low)));
@@ -110,8 +110,8 @@ std::string frame(const FigureData& data, const std::string& title, const std::s
       "set xlabel \"{}\" tc rgb \"{}\"\nset ylabel \"{}\" offset 0.5,0 tc rgb \"{}\"\n"
       "set logscale x 10\nset xrange [{:.6g}:{:.6g}]\n",
       title, kInk, kInk, kInk, x_label, kInk, axis_label(data), kInk, x.low, x.high);
-  text += log_tics("x", x, x_counts);
-  if (!data.is_score()) text += "set logscale y 10\n" + log_tics("y", y, false);
+  text += log_tics("x", x, x_counts, !x_counts);
+  if (!data.is_score()) text += "set logscale y 10\n" + log_tics("y", y, false, false);
   text += fmt::format("set yrange [{:.6g}:{:.6g}]\n", y.low, y.high);
   return text;
 }
@@ -193,7 +193,7 @@ void add_runs(const FigureData& data, Plot& plot) {
 
 void add_frontier(const FigureData& data, Plot& plot) {
   std::vector<std::vector<double>> rows;
-  for (const v1::Observation& observation : frontier(data)) rows.push_back({observation.flops(), observation.value()});
+  for (const FrontierPoint& point : frontier(data)) rows.push_back({point.flops, point.value});
   if (rows.size() < 2) return;
   plot.layer(fmt::format("{} using 1:2 with lines lw 1.2 lc rgb \"{}\" title \"frontier\"", plot.data("frontier", rows),
                          "#555555"));
@@ -289,7 +289,7 @@ Figure isoflop_figure(const FigureData& data) {
       continue;
     }
     constexpr int kSteps = 60;
-    double low = iso.sizes.front().params / 1.1, high = iso.sizes.back().params * 1.1;
+    double low = iso.from_params / 1.05, high = iso.to_params * 1.05;
     for (int step = 0; step <= kSteps; ++step) {
       double params = low * std::pow(high / low, static_cast<double>(step) / kSteps);
       curve.push_back({params, iso.at(params, data.is_score())});

@@ -61,7 +61,7 @@ std::string canonical_json(const Value& value) {
   return dump(to_json(value));
 }
 
-std::string short_number(double value) {
+std::string short_number(double value, double scientific_from) {
   std::string plain = value == std::trunc(value) && std::fabs(value) <= kExactIntegers
                           ? fmt::format("{}", static_cast<int64_t>(value))
                           : fmt::format("{}", value);
@@ -75,7 +75,7 @@ std::string short_number(double value) {
     exponent.erase(0, exponent.find_first_not_of('0'));
     return text.substr(0, e) + (negative ? "e-" : "e") + exponent;
   };
-  if (std::fabs(value) < 1e6) return tidy(plain);
+  if (std::fabs(value) < scientific_from) return tidy(plain);
   for (int digits = 0; digits < 17; ++digits) {
     std::string scientific = fmt::format("{:.{}e}", value, digits);
     if (std::stod(scientific) != value) continue;

@@ -12,7 +12,8 @@ namespace scalelaw::server {
 std::string canonical_json(const google::protobuf::Struct& value);
 std::string canonical_json(const google::protobuf::Value& value);
 
-/// A number as people write it in a name: 64, 0.1, 1e11 (from 1e6 on, and only where that is exact and shorter).
-std::string short_number(double value);
+/// A number as people write it in a name: 64, 0.1, 1e11 (scientific from `scientific_from` on, and only where that is
+/// exact and shorter).
+std::string short_number(double value, double scientific_from = 1e6);
 
 }  // namespace scalelaw::server

@@ -91,7 +91,7 @@ std::string readable(const Struct& params, const std::string& key) {
 }
 
 std::string readable(const RunBudget& budget) {
-  if (auto* flops = std::get_if<FlopsBudget>(&budget)) return fmt::format("flops={} ", short_number(flops->flops));
+  if (auto* flops = std::get_if<FlopsBudget>(&budget)) return fmt::format("flops={} ", short_number(flops->flops, 1e4));
   if (auto* samples = std::get_if<SamplesBudget>(&budget))
     return fmt::format("samples={} ", short_number(static_cast<double>(samples->samples)));
   if (auto* steps = std::get_if<StepsBudget>(&budget))

@@ -131,9 +131,9 @@ TEST(Frontier, IsTheBestPerBudgetAndNeverGetsWorse) {
   data.observations.push_back(data.observations[0]);
   data.observations.back().set_budget_flops(5e11);  // more compute, worse score
   data.observations.back().set_value(0.1);
-  std::vector<v1::Observation> line = frontier(data);
+  std::vector<FrontierPoint> line = frontier(data);
   ASSERT_EQ(line.size(), 6u);
-  for (size_t i = 1; i < line.size(); ++i) EXPECT_GT(line[i].value(), line[i - 1].value());
+  for (size_t i = 1; i < line.size(); ++i) EXPECT_GT(line[i].value, line[i - 1].value);
 }
 
 TEST(Plots, AreDrawnAsSvgAndPng) {

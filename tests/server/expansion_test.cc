@@ -281,6 +281,8 @@ TEST(CanonicalJson, NumbersReadAsPeopleWriteThem) {
   EXPECT_EQ(short_number(0.1), "0.1");
   EXPECT_EQ(short_number(1e11), "1e11");
   EXPECT_EQ(short_number(1.6e12), "1.6e12");
+  EXPECT_EQ(short_number(20000), "20000");
+  EXPECT_EQ(short_number(20000, 1e4), "2e4");
   EXPECT_EQ(short_number(1234567), "1234567");
   EXPECT_EQ(short_number(1e-5), "1e-5");
   EXPECT_EQ(short_number(-2.5), "-2.5");
