@@ -24,8 +24,9 @@ class VarTokenizerFamily : public Family {
 
   TrainingDefaults defaults() const override {
     TrainingDefaults defaults;
-    defaults.batch = 64;
-    defaults.learning_rate = 2e-3;
+    defaults.samples = 80000;
+    defaults.batch = 32;
+    defaults.learning_rate = 7e-3;
     defaults.weight_decay = 0;
     defaults.beta2 = 0.99;
     // Codes that move onto rests must stay there: no average.
