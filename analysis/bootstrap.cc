@@ -127,14 +127,19 @@ std::vector<Draw> pairs_bootstrap(const Problem& problem, const Sample& sample, 
   const std::vector<std::vector<int>> rows = rows_by_run(problem);
   const Resampler resampler(*problem.form, sample, problem.criterion, optimum);
   std::vector<Draw> draws(count);
-  parallel_for(count, threads, [&](int d) {
-    Random random(seed, static_cast<std::uint64_t>(d));
-    const double inflation = std::sqrt(noise.dof / random.chi_squared(noise.dof));
-    Eigen::VectorXd weight = Eigen::VectorXd::Zero(sample.y.size());
-    for (size_t i = 0; i < rows.size(); ++i)
-      for (int row : rows[random.below(rows.size())]) weight[row] += 1;
-    const SmallVector best = resampler.minimise(weight).coordinates;
-    draws[d] = {problem.form->parameters(best.data(), problem.log_scale.data()), noise.sigma * inflation};
+  constexpr int kBatch = static_cast<int>(Resampler::kBatch);
+  parallel_for((count + kBatch - 1) / kBatch, threads, [&](int batch) {
+    const int from = batch * kBatch, to = std::min(count, from + kBatch);
+    Eigen::MatrixXd weights = Eigen::MatrixXd::Zero(sample.y.size(), to - from);
+    for (int d = from; d < to; ++d) {
+      Random random(seed, static_cast<std::uint64_t>(d));
+      draws[d].sigma = noise.sigma * std::sqrt(noise.dof / random.chi_squared(noise.dof));
+      for (size_t i = 0; i < rows.size(); ++i)
+        for (int row : rows[random.below(rows.size())]) weights(row, d - from) += 1;
+    }
+    const std::vector<Optimum> optima = resampler.minimise(weights);
+    for (int d = from; d < to; ++d)
+      draws[d].parameters = problem.form->parameters(optima[d - from].coordinates.data(), problem.log_scale.data());
   });
   return draws;
 }

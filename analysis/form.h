@@ -40,6 +40,13 @@ struct Bounds {
   double ceiling = 1;
 };
 
+/// What a form computes once per set of coordinates and uses twice; contents private to the form.
+struct Workspace {
+  Eigen::MatrixXd terms;
+  Eigen::MatrixXd slopes;
+  Eigen::MatrixXd gradients;
+};
+
 /// y = offset(x; θ) + Σ_j c_j·φ_j(x; θ): c the linear coordinates, θ the others; linear ones come first.
 ///
 /// Rows of `logx` are ln x in units of each column's geometric mean. Two parametrisations: *coordinates* (what is
@@ -63,6 +70,14 @@ class Form {
                      Eigen::VectorXd& offset) const = 0;
   /// The curve at one point (ln x of each column) with first and second derivatives by coordinates.
   virtual void second_order(const double* coordinates, const double* logx, SecondOrder& out) const = 0;
+
+  /// The curve at every row; leaves in `work` what `accumulate` needs for the same coordinates and rows.
+  virtual void values(const double* coordinates, const Eigen::MatrixXd& logx, Workspace& work,
+                      Eigen::VectorXd& curve) const;
+  /// Σ_i first_i·∇f_i and Σ_i (first_i·∇²f_i + second_i·∇f_i∇f_iᵀ), after `values`.
+  virtual void accumulate(const double* coordinates, const Eigen::MatrixXd& logx, Workspace& work,
+                          const Eigen::VectorXd& first, const Eigen::VectorXd& second, SmallVector& gradient,
+                          SmallMatrix& hessian) const;
 
   virtual std::vector<std::string> parameter_names() const = 0;
   /// Coordinates to parameters; log_scale: ln of each column's geometric mean.

@@ -38,7 +38,7 @@ PowerSumSpec chinchilla() {
           .description = "L = E + A·N^−alpha + B·D^−beta (Hoffmann et al. 2022, eq. 2)",
           .columns = {"params", "samples"},
           .terms = {{"E", -1, {}}, {"A", 0, {-1, 0}}, {"B", 1, {0, -1}}},
-          .exponents = {{"alpha", geometric_grid(0.02, 3, 24)}, {"beta", geometric_grid(0.02, 3, 24)}},
+          .exponents = {{"alpha", geometric_grid(0.02, 3, 20)}, {"beta", geometric_grid(0.02, 3, 20)}},
           .objective = "huber"};
 }
 
@@ -82,6 +82,32 @@ constexpr Entry kForms[] = {
 };
 
 }  // namespace
+
+void Form::values(const double* coordinates, const Eigen::MatrixXd& logx, Workspace&, Eigen::VectorXd& curve) const {
+  curve.resize(logx.rows());
+  SecondOrder at;
+  double x[kMaxParameters];
+  for (Eigen::Index i = 0; i < logx.rows(); ++i) {
+    for (Eigen::Index c = 0; c < logx.cols(); ++c) x[c] = logx(i, c);
+    second_order(coordinates, x, at);
+    curve[i] = at.value;
+  }
+}
+
+void Form::accumulate(const double* coordinates, const Eigen::MatrixXd& logx, Workspace&, const Eigen::VectorXd& first,
+                      const Eigen::VectorXd& second, SmallVector& gradient, SmallMatrix& hessian) const {
+  const auto size = static_cast<Eigen::Index>(parameter_names().size());
+  gradient.setZero(size);
+  hessian.setZero(size, size);
+  SecondOrder at;
+  double x[kMaxParameters];
+  for (Eigen::Index i = 0; i < logx.rows(); ++i) {
+    for (Eigen::Index c = 0; c < logx.cols(); ++c) x[c] = logx(i, c);
+    second_order(coordinates, x, at);
+    gradient += first[i] * at.gradient;
+    hessian += first[i] * at.hessian + second[i] * at.gradient * at.gradient.transpose();
+  }
+}
 
 std::unique_ptr<const Form> make_form(std::string_view name, const Bounds& bounds) {
   for (const Entry& entry : kForms)

@@ -13,16 +13,21 @@ namespace scalelaw::analysis {
 /// Shares between draws all that does not depend on the weights.
 ///
 /// At every grid point, the least-squares problem in the linear coordinates is a small quadratic whose coefficients are
-/// linear in the row weights: all of them, for all grid points, are one matrix times the weights. Rows are reweighted
+/// linear in the row weights: all of them, for all grid points and many draws, are one product of matrices. Grid points
+/// have most of them in common (N^−2α does not depend on β), and what is common is computed once. Rows are reweighted
 /// once for a robust penalty, by the residuals of the fit to the whole sample. The grid's minima under that quadratic
-/// are polished under the true criterion.
+/// are polished under the true criterion, as is the optimum of the whole sample.
 class Resampler {
  public:
+  /// Draws that are worked on together.
+  static constexpr Eigen::Index kBatch = 50;
+
   /// `optimum`: the fit to the whole sample. Keeps references to form, sample and criterion.
   Resampler(const Form& form, const Sample& sample, const Criterion& criterion, const Optimum& optimum);
 
-  /// The global optimum under these row weights. Safe from several threads.
-  Optimum minimise(const Eigen::VectorXd& weight) const;
+  /// The global optimum under each column's row weights (rows × draws). Safe from several threads. An optimum does not
+  /// depend on what other columns there are.
+  std::vector<Optimum> minimise(const Eigen::MatrixXd& weights) const;
 
  private:
   const Form& form_;
@@ -33,8 +38,16 @@ class Resampler {
   Eigen::Index linear_ = 0;
   /// Coefficients of a grid point's quadratic: the upper triangle of G, then h, then the constant.
   Eigen::Index features_ = 0;
-  /// (grid points × features) by rows, row-major: a draw is this times its weights.
-  Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> quadratics_;
+  /// Where each coefficient stands among the distinct ones: grid point by grid point.
+  std::vector<int> place_;
+  /// Distinct coefficients by rows.
+  Eigen::MatrixXd distinct_;
+
+  /// Within two grid steps in every exponent: the same basin.
+  bool near(size_t point, const SmallVector& coordinates) const;
+  /// The rows that were drawn at all.
+  Sample drawn_rows(const Eigen::VectorXd& weight) const;
+  Optimum minimise_one(const double* coefficients, const Eigen::VectorXd& weight) const;
 };
 
 }  // namespace scalelaw::analysis

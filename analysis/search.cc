@@ -88,26 +88,48 @@ bool same(const Optimum& a, const Optimum& b) {
 
 }  // namespace
 
+namespace {
+
+/// Solves g·c = h for the members of a set by Cholesky; false where g is not positive definite there.
+bool solve_subset(const SmallMatrix& g, const SmallVector& h, const int* member, int count, double* c) {
+  double l[kMaxParameters][kMaxParameters];
+  for (int a = 0; a < count; ++a) {
+    double rest = h[member[a]];
+    for (int b = 0; b <= a; ++b) {
+      double sum = g(member[a], member[b]);
+      for (int k = 0; k < b; ++k) sum -= l[a][k] * l[b][k];
+      if (b < a) {
+        l[a][b] = sum / l[b][b];
+        rest -= l[a][b] * c[b];
+      } else {
+        if (!(sum > 1e-14 * g(member[a], member[a]))) return false;
+        l[a][a] = std::sqrt(sum);
+        c[a] = rest / l[a][a];
+      }
+    }
+  }
+  for (int a = count - 1; a >= 0; --a) {
+    for (int b = a + 1; b < count; ++b) c[a] -= l[b][a] * c[b];
+    c[a] /= l[a][a];
+  }
+  return true;
+}
+
+}  // namespace
+
 SmallVector nonnegative_minimum(const SmallMatrix& g, const SmallVector& h) {
   const int size = static_cast<int>(h.size());
   SmallVector best = SmallVector::Zero(size);
   double best_value = 0;
   for (unsigned set = (1u << size) - 1; set > 0; --set) {
     int member[kMaxParameters];
+    double c[kMaxParameters];
     int count = 0;
     for (int i = 0; i < size; ++i)
       if (set >> i & 1) member[count++] = i;
-    SmallMatrix sub(count, count);
-    SmallVector rhs(count);
-    for (int a = 0; a < count; ++a) {
-      rhs[a] = h[member[a]];
-      for (int b = 0; b < count; ++b) sub(a, b) = g(member[a], member[b]);
-    }
-    const Eigen::LDLT<SmallMatrix> factor(sub);
-    if (factor.info() != Eigen::Success) continue;
-    const SmallVector c = factor.solve(rhs);
-    if (!c.allFinite() || c.minCoeff() < 0) continue;
-    const double value = -0.5 * rhs.dot(c);
+    if (!solve_subset(g, h, member, count, c) || *std::min_element(c, c + count) < 0) continue;
+    double value = 0;
+    for (int a = 0; a < count; ++a) value -= 0.5 * h[member[a]] * c[a];
     if (value < best_value) {
       best_value = value;
       best.setZero();
@@ -119,31 +141,34 @@ SmallVector nonnegative_minimum(const SmallMatrix& g, const SmallVector& h) {
   return best;
 }
 
-void total(const Form& form, const Sample& sample, const Criterion& criterion, const SmallVector& p, SecondOrder& out) {
-  const Eigen::Index size = p.size();
-  out.value = 0;
-  out.gradient.setZero(size);
-  out.hessian.setZero(size, size);
-  SecondOrder at;
-  double x[kMaxParameters];
-  for (Eigen::Index i = 0; i < sample.y.size(); ++i) {
-    if (sample.weight[i] == 0) continue;
-    for (Eigen::Index c = 0; c < sample.logx.cols(); ++c) x[c] = sample.logx(i, c);
-    form.second_order(p.data(), x, at);
-    const double r = criterion.residual_of(at.value, sample.y[i]);
-    if (!std::isfinite(r)) {
+Total::Total(const Form& form, const Sample& sample) : form_(form), sample_(sample) {
+  first_.resize(sample.y.size());
+  second_.resize(sample.y.size());
+}
+
+void Total::operator()(const Criterion& criterion, const SmallVector& p, SecondOrder& out) {
+  form_.values(p.data(), sample_.logx, work_, curve_);
+  // r = ln f − ln y has ∇r = ∇f/f and ∇²r = ∇²f/f − ∇f∇fᵀ/f².
+  const bool log = criterion.residual == Residual::kLog;
+  if (log) {
+    if (!(curve_.minCoeff() > 0)) {
       out.value = std::numeric_limits<double>::infinity();
       return;
     }
-    // r = ln f − ln y has ∇r = ∇f/f and ∇²r = ∇²f/f − ∇f∇fᵀ/f².
-    const bool log = criterion.residual == Residual::kLog;
-    const double inverse = log ? 1 / at.value : 1;
-    const double first = sample.weight[i] * criterion.slope(r) * inverse;
-    const double second = sample.weight[i] * (criterion.bend(r) - (log ? criterion.slope(r) : 0)) * inverse * inverse;
-    out.value += sample.weight[i] * criterion.rho(r);
-    out.gradient += first * at.gradient;
-    out.hessian += first * at.hessian + second * at.gradient * at.gradient.transpose();
+    residual_ = (curve_.array() / sample_.y.array()).log();
+  } else {
+    residual_ = curve_ - sample_.y;
   }
+  out.value = 0;
+  for (Eigen::Index i = 0; i < curve_.size(); ++i) {
+    const double r = residual_[i], weight = sample_.weight[i];
+    const double inverse = log ? 1 / curve_[i] : 1;
+    const double slope = criterion.slope(r);
+    out.value += weight * criterion.rho(r);
+    first_[i] = weight * slope * inverse;
+    second_[i] = weight * (criterion.bend(r) - (log ? slope : 0)) * inverse * inverse;
+  }
+  form_.accumulate(p.data(), sample_.logx, work_, first_, second_, out.gradient, out.hessian);
 }
 
 Optimum polish(const Form& form, const Sample& sample, const Criterion& criterion, const SmallVector& start) {
@@ -154,11 +179,11 @@ Optimum polish(const Form& form, const Sample& sample, const Criterion& criterio
     high[i] = coordinates[i].high;
   }
   Optimum best{start, 0};
+  Total total(form, sample);
   for (const Criterion& stage : stages(criterion))
-    newton([&](const SmallVector& p, SecondOrder& out) { total(form, sample, stage, p, out); }, best.coordinates, low,
-           high);
+    newton([&](const SmallVector& p, SecondOrder& out) { total(stage, p, out); }, best.coordinates, low, high);
   SecondOrder at;
-  total(form, sample, criterion, best.coordinates, at);
+  total(criterion, best.coordinates, at);
   best.objective = at.value;
   return best;
 }

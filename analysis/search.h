@@ -34,9 +34,18 @@ std::vector<Optimum> minimise(const Form& form, const Sample& sample, const Crit
 /// As `minimise`, from one start only: a local minimum.
 Optimum polish(const Form& form, const Sample& sample, const Criterion& criterion, const SmallVector& start);
 
-/// Σ_i w_i·ρ(r_i) at these coordinates, with derivatives.
-void total(const Form& form, const Sample& sample, const Criterion& criterion, const SmallVector& coordinates,
-           SecondOrder& out);
+/// Σ_i w_i·ρ(r_i) with derivatives by coordinates. Keeps references to form and sample, and room to work in.
+class Total {
+ public:
+  Total(const Form& form, const Sample& sample);
+  void operator()(const Criterion& criterion, const SmallVector& coordinates, SecondOrder& out);
+
+ private:
+  const Form& form_;
+  const Sample& sample_;
+  Workspace work_;
+  Eigen::VectorXd curve_, residual_, first_, second_;
+};
 
 /// Minimiser of cᵀGc/2 − hᵀc over c ≥ 0, exactly, by visiting the active sets; G symmetric, at most 6 × 6.
 SmallVector nonnegative_minimum(const SmallMatrix& g, const SmallVector& h);

@@ -70,6 +70,56 @@ void SumOfPowers::second_order(const double* c, const double* logx, SecondOrder&
   }
 }
 
+void SumOfPowers::values(const double* c, const Eigen::MatrixXd& logx, Workspace& work, Eigen::VectorXd& curve) const {
+  const auto linear = static_cast<Eigen::Index>(spec_.terms.size());
+  work.terms.resize(logx.rows(), linear);
+  work.slopes.resize(logx.rows(), linear);
+  curve.setZero(logx.rows());
+  for (Eigen::Index j = 0; j < linear; ++j) {
+    const PowerTerm& term = spec_.terms[static_cast<size_t>(j)];
+    if (term.exponent < 0) {
+      work.terms.col(j).setOnes();
+      work.slopes.col(j).setZero();
+      curve.array() += c[j];
+      continue;
+    }
+    work.slopes.col(j).setZero();
+    for (size_t i = 0; i < term.slopes.size(); ++i)
+      if (term.slopes[i] != 0) work.slopes.col(j) += term.slopes[i] * logx.col(static_cast<Eigen::Index>(i));
+    work.terms.col(j) = (c[linear + term.exponent] * work.slopes.col(j).array()).exp();
+    curve += c[j] * work.terms.col(j);
+  }
+}
+
+void SumOfPowers::accumulate(const double* c, const Eigen::MatrixXd& logx, Workspace& work,
+                             const Eigen::VectorXd& first, const Eigen::VectorXd& second, SmallVector& gradient,
+                             SmallMatrix& hessian) const {
+  const auto linear = static_cast<Eigen::Index>(spec_.terms.size());
+  const Eigen::Index size = linear + static_cast<Eigen::Index>(spec_.exponents.size());
+  Eigen::MatrixXd& g = work.gradients;
+  g.resize(logx.rows(), size);
+  g.leftCols(linear) = work.terms;
+  g.rightCols(size - linear).setZero();
+  hessian.setZero(size, size);
+  for (Eigen::Index j = 0; j < linear; ++j) {
+    const PowerTerm& term = spec_.terms[static_cast<size_t>(j)];
+    if (term.exponent < 0) continue;
+    const Eigen::Index e = linear + term.exponent;
+    const auto bent = work.terms.col(j).cwiseProduct(work.slopes.col(j));
+    g.col(e) += c[j] * bent;
+    hessian(j, e) += first.dot(bent);
+    hessian(e, e) += c[j] * first.cwiseProduct(work.slopes.col(j)).dot(bent);
+  }
+  gradient.resize(size);
+  for (Eigen::Index a = 0; a < size; ++a) {
+    gradient[a] = first.dot(g.col(a));
+    for (Eigen::Index b = a; b < size; ++b) {
+      hessian(a, b) += second.cwiseProduct(g.col(a)).dot(g.col(b));
+      hessian(b, a) = hessian(a, b);
+    }
+  }
+}
+
 std::vector<std::string> SumOfPowers::parameter_names() const {
   std::vector<std::string> names;
   for (const PowerTerm& term : spec_.terms) names.push_back(term.name);

@@ -41,6 +41,10 @@ class SumOfPowers : public Form {
   void basis(const double* theta, const Eigen::MatrixXd& logx, Eigen::MatrixXd& phi,
              Eigen::VectorXd& offset) const override;
   void second_order(const double* coordinates, const double* logx, SecondOrder& out) const override;
+  void values(const double* coordinates, const Eigen::MatrixXd& logx, Workspace& work,
+              Eigen::VectorXd& curve) const override;
+  void accumulate(const double* coordinates, const Eigen::MatrixXd& logx, Workspace& work, const Eigen::VectorXd& first,
+                  const Eigen::VectorXd& second, SmallVector& gradient, SmallMatrix& hessian) const override;
   std::vector<std::string> parameter_names() const override;
   std::vector<double> parameters(const double* coordinates, const double* log_scale) const override;
   double value(const double* parameters, const double* x) const override;
