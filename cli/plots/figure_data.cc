@@ -3,16 +3,31 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <map>
+
+#include "analysis/frontier.h"
 
 namespace scalelaw::cli {
 namespace {
 
-// Runs of one budget spend slightly different FLOPs: whole batches only.
-double budget_of(const v1::Observation& observation) {
-  if (observation.budget_flops() > 0) return observation.budget_flops();
-  double scale = std::pow(10, std::floor(std::log10(observation.flops())) - 1);
-  return std::round(observation.flops() / scale) * scale;
+analysis::Better direction(bool is_score) {
+  return is_score ? analysis::Better::kHigher : analysis::Better::kLower;
+}
+
+// What a fit would see: the runs that are not held out.
+std::vector<analysis::Observation> fitted(const FigureData& data) {
+  std::vector<analysis::Observation> all;
+  for (const v1::Observation& from : data.observations) {
+    if (from.holdout() || from.flops() <= 0 || from.params() <= 0) continue;
+    analysis::Observation& to = all.emplace_back();
+    to.run = from.run();
+    to.params = from.params();
+    to.samples = from.samples();
+    to.flops = from.flops();
+    to.value = from.value();
+    to.budget_flops = from.budget_flops();
+    to.seed = from.seed();
+  }
+  return all;
 }
 
 // Least squares by the normal equations of 1, t, t²; t is centred by the caller, which keeps them well conditioned.
@@ -83,31 +98,20 @@ double IsoFlop::at(double params, bool is_score) const {
 }
 
 std::vector<IsoFlop> isoflops(const FigureData& data) {
-  std::map<double, std::map<double, std::vector<double>>> values;  // budget -> params -> by seed
-  for (const v1::Observation& observation : data.observations)
-    if (!observation.holdout() && observation.flops() > 0 && observation.params() > 0)
-      values[budget_of(observation)][observation.params()].push_back(observation.value());
   std::vector<IsoFlop> all;
-  for (const auto& [budget, by_size] : values) {
-    IsoFlop iso;
-    iso.budget = budget;
-    for (const auto& [params, seeds] : by_size) {
-      double sum = 0;
-      for (double value : seeds) sum += value;
-      iso.sizes.push_back({params, sum / static_cast<double>(seeds.size())});
-    }
-    add_parabola(iso, data.is_score());
-    all.push_back(std::move(iso));
+  for (const analysis::Cell& cell : analysis::cells(fitted(data))) {
+    if (all.empty() || all.back().budget != cell.budget_flops) all.push_back({cell.budget_flops, {}, {}, 0, 0, {}});
+    all.back().sizes.push_back({cell.params, cell.value});
   }
+  for (IsoFlop& iso : all) add_parabola(iso, data.is_score());
   return all;
 }
 
 std::vector<FrontierPoint> frontier(const FigureData& data) {
   std::vector<FrontierPoint> line;
-  for (const IsoFlop& iso : isoflops(data)) {
-    double value = best_size(iso, data.is_score()).value;
-    if (line.empty() || better(data.is_score(), value, line.back().value)) line.push_back({iso.budget, value});
-  }
+  for (const analysis::Cell& cell : analysis::frontier(fitted(data), direction(data.is_score())))
+    if (line.empty() || better(data.is_score(), cell.value, line.back().value))
+      line.push_back({cell.flops, cell.value});
   return line;
 }
 

@@ -51,7 +51,7 @@ struct IsoFlop {
 };
 
 /// One per budget (of runs that are not held out), by rising budget; runs without a FLOPs budget are grouped by what
-/// they spent, to two digits.
+/// they spent. The curve is a guide for the eye; a law is fitted elsewhere.
 std::vector<IsoFlop> isoflops(const FigureData& data);
 
 struct FrontierPoint {
