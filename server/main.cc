@@ -84,6 +84,7 @@ int serve(const Options& options, const sigset_t& signals) {
   spdlog::info("{}: stopping", received == SIGTERM ? "SIGTERM" : "SIGINT");
   // What is not stored by now is refused rather than waited for: workers keep it and deliver it again.
   (*store)->close();
+  (*coordinator)->end_sessions(absl::UnavailableError("the server is stopping: keep what you run and come back"));
   (*server)->stop();
   return kOk;
 }

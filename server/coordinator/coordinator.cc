@@ -137,6 +137,8 @@ class Coordinator::Impl {
     store_.save_worker(known_workers_.at(id), nullptr);
     const auto decisions =
         std::make_shared<const Decisions>(decide(WorkerJoined{id, static_cast<int>(hello.slots()), labels, held}));
+    // There is nobody to tell about attempts that it no longer knows.
+    for (const AttemptChange& change : decisions->attempts) tracked_.erase(change.attempt);
     store_.apply(*decisions, on_commit([this, id, link, held, decisions] {
       if (!sessions_.is_current(id, *link)) return;
       welcome(id, held);
@@ -174,6 +176,10 @@ class Coordinator::Impl {
     sessions_.close(*worker);
     handle(WorkerLeft{*worker});
     spdlog::info("worker {} left", known_workers_.at(*worker).name);
+  }
+
+  void end_sessions(const absl::Status& reason) {
+    for (const auto& [id, worker] : scheduler_.workers()) sessions_.end(id, reason);
   }
 
   void deliver(v1::RecordBatch batch, std::function<void(absl::StatusOr<v1::RecordAck>)> done) {
@@ -498,6 +504,9 @@ void Coordinator::session_ended(std::shared_ptr<WorkerLink> link) {
 }
 void Coordinator::deliver(v1::RecordBatch batch, std::function<void(absl::StatusOr<v1::RecordAck>)> done) {
   impl_->deliver(std::move(batch), std::move(done));
+}
+void Coordinator::end_sessions(absl::Status reason) {
+  impl_->post([impl = impl_.get(), reason = std::move(reason)] { impl->end_sessions(reason); });
 }
 void Coordinator::list_workers(std::function<void(std::vector<v1::Worker>)> done) const {
   impl_->post([impl = impl_.get(), done = std::move(done)] { done(impl->list_workers()); });

@@ -64,6 +64,8 @@ class Coordinator {
   void open_session(v1::Hello hello, std::shared_ptr<WorkerLink> link);
   void receive(v1::WorkerMessage message, std::shared_ptr<WorkerLink> link);
   void session_ended(std::shared_ptr<WorkerLink> link);
+  /// Ends all sessions, as before a stop: workers go on with what they run and come back.
+  void end_sessions(absl::Status reason);
   /// Stores records; `done` comes after the commit. See RecordBatch.
   void deliver(v1::RecordBatch batch, std::function<void(absl::StatusOr<v1::RecordAck>)> done);
 

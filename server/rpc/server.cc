@@ -12,9 +12,11 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <spdlog/spdlog.h>
 
 namespace scalelaw::server {
 
@@ -87,6 +89,8 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::start(const ListenAddress&
                                                             const std::vector<grpc::Service*>& services) {
   static std::once_flag plugins;
   std::call_once(plugins, [] {
+    // What matters of gRPC's troubles comes back as a status, in our words.
+    gpr_set_log_function([](gpr_log_func_args* entry) { spdlog::debug("gRPC: {}", entry->message); });
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   });

@@ -341,7 +341,11 @@ TEST(Reuse, AFailedRunIsQueuedAgain) {
 
 TEST(Restart, RunningAttemptsStayAndTheirWorkersGetAFullLease) {
   Snapshot snapshot;
-  snapshot.runs.push_back({{RunId{1}, {}, {}, {}}, RunState::kRunning, "", 0, 1, {SweepId{1}, 0}});
+  Snapshot::Run& run = snapshot.runs.emplace_back();
+  run.plan.id = RunId{1};
+  run.state = RunState::kRunning;
+  run.attempts = 1;
+  run.owner = {SweepId{1}, 0};
   snapshot.sweeps.push_back({{SweepId{1}, 0, {{"only", {}, {RunId{1}}}}}, false, SweepState::kRunning});
   snapshot.workers.push_back({WorkerId{1}, WorkerState::kReady, 1, {}});
   snapshot.attempts.push_back({AttemptId{9}, RunId{1}, WorkerId{1}, AttemptState::kRunning});
