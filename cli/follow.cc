@@ -142,7 +142,7 @@ int ended(const Session& session, const v1::SweepSnapshot& last) {
 }  // namespace
 
 int follow(Session& session, const std::string& sweep, bool every_snapshot) {
-  Interrupt interrupt;  // before the reader's thread starts
+  Interrupt interrupt;
   Snapshots snapshots(session, sweep);
   InPlace screen;
   v1::SweepSnapshot last;

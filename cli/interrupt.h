@@ -2,13 +2,14 @@
 #pragma once
 
 #include <atomic>
+#include <csignal>
 #include <functional>
 #include <thread>
 
 namespace scalelaw::cli {
 
-/// While it lives, SIGINT and SIGTERM call `on_signal` on a thread of its own, each time one arrives. Make it before
-/// other threads start: they inherit that these signals are blocked. One at a time.
+/// While it lives, SIGINT and SIGTERM call `on_signal` on a thread of its own, each time one arrives, whichever thread
+/// the system hands them to. One at a time.
 class Interrupt {
  public:
   explicit Interrupt(std::function<void()> on_signal = [] {});
@@ -21,7 +22,9 @@ class Interrupt {
  private:
   std::function<void()> on_signal_;
   std::atomic<bool> requested_ = false;
-  std::atomic<bool> ending_ = false;
+  int read_end_ = -1;
+  struct sigaction before_int_ {};
+  struct sigaction before_term_ {};
   std::thread waiter_;
 };
 
