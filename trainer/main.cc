@@ -1,5 +1,6 @@
 // scalelaw-train: the built-in trainers. Under the trainer protocol (docs/trainer-protocol.md) it takes everything from
 // $SCALELAW_SPEC; by hand, from its command line.
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -155,8 +156,9 @@ int main_checked(int argc, char** argv) {
   return kDone;
 }
 
-int complain(const std::exception& error, Exit code) {
-  fmt::print(stderr, "scalelaw-train: {}\n", error.what());
+// Not fmt::print, which throws where standard error cannot be written (a log on a full disk).
+int complain(const char* what, Exit code) {
+  std::fputs(fmt::format("scalelaw-train: {}\n", what).c_str(), stderr);
   return code;
 }
 
@@ -172,15 +174,14 @@ int main(int argc, char** argv) {
   try {
     return main_checked(argc, argv);
   } catch (const BadRun& error) {
-    return complain(error, kCannotSucceed);
+    return complain(error.what(), kCannotSucceed);
   } catch (const Interrupted& error) {
-    return complain(error, kInterrupted);
+    return complain(error.what(), kInterrupted);
   } catch (const WriteError& error) {
-    return complain(error, kCannotWrite);
+    return complain(error.what(), kCannotWrite);
   } catch (const c10::Error& error) {
-    fmt::print(stderr, "scalelaw-train: {}\n", error.what_without_backtrace());
-    return kFailed;
+    return complain(error.what_without_backtrace(), kFailed);
   } catch (const std::exception& error) {
-    return complain(error, kFailed);
+    return complain(error.what(), kFailed);
   }
 }

@@ -11,9 +11,6 @@
 namespace scalelaw::worker {
 namespace {
 
-constexpr int kCannotSucceed = 65;
-constexpr int kInterrupted = 75;
-
 std::string describe_code(int code) {
   if (code >= 0) return fmt::format("exit code {}", code);
   const char* name = ::sigabbrev_np(-code);

@@ -11,6 +11,10 @@
 
 namespace scalelaw::worker {
 
+/// Exit codes with a meaning of their own (docs/trainer-protocol.md).
+inline constexpr int kCannotSucceed = 65;
+inline constexpr int kInterrupted = 75;
+
 /// The end of an attempt as its supervisor saw it.
 struct Exit {
   /// Of the trainer; -N for death by signal N.

@@ -40,6 +40,7 @@ constexpr auto kWaitForRunDirectory = 60s;
 constexpr auto kWaitForStrays = 10s;
 // A worker that has no readable lease for this long is as good as gone.
 constexpr auto kLeaseUnreadable = 30s;
+constexpr std::uintmax_t kFullDiskBytes = 64 << 10;
 
 std::string to_json(const Supervised& supervised) {
   const auto process = [](const ProcessId& id) { return nlohmann::json{{"pid", id.pid}, {"start", id.start}}; };
@@ -185,7 +186,8 @@ class Supervisor {
     } else if (failed->has_value()) {
       return **failed;
     }
-    const Exit exit = wait_for_trainer();
+    Exit exit = wait_for_trainer();
+    blame_full_disk(exit);
     kill_what_is_left();
     return exit;
   }
@@ -286,6 +288,16 @@ class Supervisor {
     ::waitid(P_PID, static_cast<id_t>(trainer_), &info, WEXITED | WNOWAIT);
     const int code = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
     return Exit{.code = code, .error = "", .orphaned = orphaned_};
+  }
+
+  // A trainer that fails on a full disk cannot say so: its output lies on that disk.
+  void blame_full_disk(Exit& exit) const {
+    if (exit.code == 0 || exit.code == kInterrupted || exit.code == kCannotSucceed) return;
+    std::error_code unknown;
+    const auto space = std::filesystem::space(launch_.run_directory, unknown);
+    if (unknown || space.available >= kFullDiskBytes) return;
+    exit.error = fmt::format("exit code {} while the disk of {} is full", exit.code, launch_.run_directory.string());
+    exit.infrastructure = true;
   }
 
   // Its group, and as a subreaper everything else that descends from it, in whatever session it hides.
