@@ -138,10 +138,12 @@ class Coordinator::Impl {
     const auto decisions =
         std::make_shared<const Decisions>(decide(WorkerJoined{id, static_cast<int>(hello.slots()), labels, held}));
     // There is nobody to tell about attempts that it no longer knows.
-    for (const AttemptChange& change : decisions->attempts) tracked_.erase(change.attempt);
+    for (const AttemptChange& change : decisions->attempts) {
+      const auto found = tracked_.find(change.attempt);
+      if (found != tracked_.end() && found->second.worker == id) tracked_.erase(found);
+    }
     store_.apply(*decisions, on_commit([this, id, link, held, decisions] {
-      if (!sessions_.is_current(id, *link)) return;
-      welcome(id, held);
+      if (sessions_.is_current(id, *link)) welcome(id, held);
       act(*decisions);
     }));
     schedule_tick();
