@@ -3,6 +3,8 @@
 #include <array>
 #include <cmath>
 #include <ctime>
+#include <sstream>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -65,6 +67,20 @@ std::string format_percent(double fraction) {
   if (!(fraction > 0)) return "0 %";
   if (fraction >= 1) return "100 %";
   return fmt::format("{} %", std::min(99, std::max(1, static_cast<int>(std::lround(fraction * 100)))));
+}
+
+std::string one_line(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) {
+    for (char& c : line)
+      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+    size_t begin = line.find_first_not_of(' ');
+    if (begin != std::string::npos) lines.push_back(line.substr(begin, line.find_last_not_of(' ') + 1 - begin));
+  }
+  if (lines.empty()) return "";
+  if (lines.size() == 1) return lines[0];
+  return fmt::format("{} {}{}", lines.front(), lines.size() > 2 ? "… " : "", lines.back());
 }
 
 std::string format_timestamp(const google::protobuf::Timestamp& time) {

@@ -113,7 +113,7 @@ std::vector<std::string> run_lines(const std::vector<RunLine>& runs, const Termi
 
 std::string failed_line(const v1::Run& run) {
   return fmt::format(" run {} ({} {}): {}", run.id(), run.stage(), run.name(),
-                     run.reason().empty() ? "failed" : run.reason());
+                     run.reason().empty() ? "failed" : one_line(run.reason()));
 }
 
 }  // namespace
@@ -218,7 +218,7 @@ std::vector<std::string> render_progress(const v1::SweepSnapshot& snapshot, cons
   if (running.empty() && failed.empty() && !is_over(sweep.state())) {
     for (const v1::Run& run : snapshot.runs())
       if (!is_over(run.state()) && !run.reason().empty()) {
-        lines.push_back(shortened("waiting: " + run.reason(), width));
+        lines.push_back(shortened("waiting: " + one_line(run.reason()), width));
         break;
       }
   }
@@ -264,7 +264,7 @@ std::vector<std::string> state_changes(const v1::SweepSnapshot& before, const v1
       if (run.has_started() && run.has_finished())
         line += fmt::format("  in {}", format_duration(seconds(run.finished()) - seconds(run.started())));
     } else if (!run.reason().empty()) {
-      line += fmt::format("  ({})", run.reason());
+      line += fmt::format("  ({})", one_line(run.reason()));
     }
     lines.push_back(line);
   }

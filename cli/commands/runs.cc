@@ -99,7 +99,7 @@ void list_runs(Session& session, const ListOptions& options) {
     }
     row.push_back({run.has_started() ? format_duration(seconds_spent(run)) : ""});
     row.push_back({run.worker()});
-    row.push_back({run.state() == v1::RUN_STATE_SUCCEEDED || under_way ? "" : run.reason(), Color::kDim});
+    row.push_back({run.state() == v1::RUN_STATE_SUCCEEDED || under_way ? "" : one_line(run.reason()), Color::kDim});
     rows.push_back(std::move(row));
   }
   print(table(columns, rows, session.terminal));

@@ -43,6 +43,14 @@ TEST(Format, PercentIsNeverWholeBeforeTheEnd) {
   EXPECT_EQ(format_percent(1), "100 %");
 }
 
+TEST(Format, AReasonOfManyLinesIsItsFirstAndItsLast) {
+  EXPECT_EQ(one_line("exit code 1; last output:\nTraceback\n  File x\nValueError: no\n"),
+            "exit code 1; last output: … ValueError: no");
+  EXPECT_EQ(one_line("a\nb"), "a b");
+  EXPECT_EQ(one_line("red \033[31m"), "red  [31m") << "no orders to the terminal";
+  EXPECT_EQ(one_line(""), "");
+}
+
 TEST(Format, TimestampsAreRfc3339) {
   google::protobuf::Timestamp time;
   time.set_seconds(1712136600);
