@@ -418,7 +418,7 @@ class Coordinator::Impl {
     }
     const v1::AttemptUpdate update = *std::exchange(tracked.end, std::nullopt);
     handle(AttemptEnded{id, static_cast<AttemptState>(update.state()), update.exit_code(), update.reason(),
-                        update.permanent()});
+                        update.permanent(), update.infrastructure()});
   }
 
   void publish_workers() {

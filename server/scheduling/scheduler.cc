@@ -273,6 +273,8 @@ void Scheduler::finish_run(Run& run, const Attempt& attempt, const AttemptEnded&
     requeue(run, asked ? std::chrono::milliseconds(0) : run.plan.retries.backoff, "interrupted after a checkpoint");
   } else if (how.permanent) {
     move(run, RunState::kFailed, how.reason);
+  } else if (how.infrastructure) {
+    requeue(run, kInfrastructurePause, how.reason);
   } else if (++run.failures > run.plan.retries.max) {
     move(run, RunState::kFailed,
          run.failures > 1 ? fmt::format("{} (tried {} times)", how.reason, run.failures) : how.reason);

@@ -26,6 +26,9 @@
 
 namespace scalelaw::server {
 
+/// Before a run is tried again after a failure of the machine: a full disk does not empty at once.
+inline constexpr std::chrono::milliseconds kInfrastructurePause{5'000};
+
 struct SchedulerSettings {
   std::chrono::milliseconds lease{30'000};
 };
@@ -71,7 +74,10 @@ struct AttemptEnded {
   AttemptState outcome = AttemptState::kSucceeded;
   std::optional<int> exit_code;
   std::string reason;
+  /// Trying again cannot help.
   bool permanent = false;
+  /// Failed for a cause that is not the trainer's (a full disk): it costs the run nothing.
+  bool infrastructure = false;
 };
 /// Time passed.
 struct Tick {};

@@ -36,7 +36,7 @@ if fault == "garbage":
     events.write("this is no JSON\n{\"event\": 12}\n\x00\xff{{{\n[1, 2]\n{\"event\":\"metrics\",\"step\":\"one\"}\n")
 elif fault == "deaf":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-elif fault == "nan":
+elif fault == "not-finite":
     emit(event="metrics", step=1, samples=1, flops=1.0, values={"loss": 2.0})
     events.write('{"event":"metrics","step":2,"samples":2,"flops":2.0,"values":{"loss":NaN}}\n')
     sys.exit("loss is not finite at step 2")

@@ -44,7 +44,7 @@ class Kill(unittest.TestCase):
 
     def assert_complete_and_exact(self, service, acknowledged):
         def ended():
-            state = service.json("status", "counting")["state"]
+            state = service.json("status", "counting")["sweep"]["state"]
             self.assertNotIn(state, ("failed", "cancelled"))
             return state == "succeeded"
 
@@ -83,7 +83,7 @@ class Kill(unittest.TestCase):
     def test_trainers(self):
         service = self.start()
         acknowledged = self.some_points(service)
-        victims = eventually("trainers run", lambda: service.trainers(r"^python3 \S*counting_trainer"))
+        victims = eventually("trainers run", lambda: service.trainers(r"python\S* \S*counting_trainer"))
         for pid in victims:
             os.kill(pid, signal.SIGKILL)
         self.assert_complete_and_exact(service, acknowledged)
@@ -93,7 +93,7 @@ class Kill(unittest.TestCase):
     def test_all_at_once(self):
         service = self.start()
         acknowledged = self.some_points(service)
-        for pid in service.trainers(r"^python3 \S*counting_trainer"):
+        for pid in service.trainers(r"python\S* \S*counting_trainer"):
             os.kill(pid, signal.SIGKILL)
         kill9(service.worker)
         kill9(service.server)
@@ -111,7 +111,7 @@ study: scorers
 stages:
   - name: scorer
     family: scorer
-    params: {checkpoint_seconds: 0.2, log_every: 5}
+    params: {checkpoint_seconds: 0.2, metrics_every: 5}
     budget: {steps: [200]}
 """)
         eventually("a checkpoint is reported", lambda: service.sql(
@@ -119,7 +119,7 @@ stages:
         eventually("a checkpoint exists", lambda: list(service.work.glob("runs/*/checkpoints/*")))
         for pid in eventually("the trainer runs", lambda: service.trainers(r"scalelaw-train scorer")):
             os.kill(pid, signal.SIGKILL)
-        eventually("the run succeeds", lambda: service.json("status", "scorer")["state"] == "succeeded", 240)
+        eventually("the run succeeds", lambda: service.json("status", "scorer")["sweep"]["state"] == "succeeded", 240)
         steps = [s for (s,) in service.sql("select step from v_curves where metric = 'loss' order by step")]
         self.assertEqual(len(steps), len(set(steps)))
         self.assertGreaterEqual(steps[-1], 195)

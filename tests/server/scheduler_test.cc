@@ -218,6 +218,19 @@ TEST(Retries, LostAndInterruptedAttemptsCostNothing) {
   EXPECT_EQ(cluster.scheduler.runs().at(RunId{1}).failures, 0);
 }
 
+TEST(Retries, AFailureOfTheMachineCostsNothingAndWaitsBeforeTheNextTry) {
+  Cluster cluster;
+  cluster.with_workers(1).submit({1}, {}, {0, 1s});
+  for (int i = 0; i < 3; ++i) {
+    cluster.tell(AttemptEnded{cluster.current(1), AttemptState::kFailed, 1, "disk full", false, true});
+    EXPECT_EQ(cluster.state(1), RunState::kQueued);
+    EXPECT_EQ(cluster.reason(1), "disk full");
+    cluster.tell(WorkerHeard{WorkerId{1}});
+    cluster.pass(kInfrastructurePause);
+    EXPECT_EQ(cluster.state(1), RunState::kRunning);
+  }
+}
+
 TEST(Lease, ASilentWorkerIsLostAndItsRunGoesElsewhere) {
   Cluster cluster;
   cluster.with_workers(1).submit({1});
