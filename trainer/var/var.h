@@ -24,7 +24,7 @@ struct VarOptions {
   double initial_gate = 0.2;
   // From the tokenizer:
   Scales scales{{1, 2, 3, 4}};
-  int64_t vocabulary = 256;
+  int64_t vocabulary = 128;
   int64_t code_channels = 8;
 
   int64_t width() const { return width_per_depth * depth; }

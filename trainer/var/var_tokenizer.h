@@ -18,7 +18,7 @@ struct VarTokenizerOptions {
   /// Pixels per side of the images; each latent place stands for a patch of 4×4.
   int64_t resolution = 16;
   Scales scales{{1, 2, 3, 4}};
-  int64_t vocabulary = 256;
+  int64_t vocabulary = 128;
   int64_t code_channels = 8;
   /// Channels inside encoder and decoder.
   int64_t width = 64;

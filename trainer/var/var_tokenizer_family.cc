@@ -25,7 +25,7 @@ class VarTokenizerFamily : public Family {
   TrainingDefaults defaults() const override {
     TrainingDefaults defaults;
     defaults.samples = 80000;
-    defaults.batch = 32;
+    defaults.batch = 16;
     defaults.learning_rate = 7e-3;
     defaults.weight_decay = 0;
     defaults.beta2 = 0.99;
