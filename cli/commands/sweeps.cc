@@ -50,9 +50,19 @@ void print_plan(const Session& session, const v1::SubmitSweepResponse& response)
 struct SubmitOptions {
   std::string file;
   std::string key;
+  int64_t add_seed = 0;
   bool wait = false;
   bool dry_run = false;
 };
+
+/// The same sweep with other seeds: another repeat of the study.
+void add_to_seeds(v1::SweepSpec& spec, int64_t offset) {
+  if (offset == 0) return;
+  for (v1::StageSpec& stage : *spec.mutable_stages()) {
+    if (stage.seeds().empty()) stage.add_seeds(1);
+    for (int64_t& seed : *stage.mutable_seeds()) seed += offset;
+  }
+}
 
 void submit(Session& session, const SubmitOptions& options) {
   absl::StatusOr<SweepFile> file = read_sweep_file(options.file);
@@ -62,6 +72,7 @@ void submit(Session& session, const SubmitOptions& options) {
   }
   v1::SubmitSweepRequest request;
   *request.mutable_spec() = file->spec;
+  add_to_seeds(*request.mutable_spec(), options.add_seed);
   request.set_dry_run(options.dry_run);
   request.set_idempotency_key(options.key);
   v1::SubmitSweepResponse response;
@@ -171,6 +182,8 @@ void add_sweep_commands(CLI::App& app, Session& session) {
   submit_command.add_option("FILE", options->file, "A sweep file (YAML), or - for standard input")->required();
   submit_command.add_flag("--wait,-w", options->wait, "Stay and watch until the sweep has ended");
   submit_command.add_flag("--dry-run,-n", options->dry_run, "Check the file and show its runs; submit nothing");
+  submit_command.add_option("--add-seed", options->add_seed, "Added to every seed: the same sweep once more")
+      ->check(CLI::NonNegativeNumber);
   submit_command.add_option("--key", options->key, "Submitting twice with the same key gives the same sweep");
   submit_command.callback([&session, options] { submit(session, *options); });
 

@@ -20,14 +20,14 @@ stages:
   - name: diffusion
     family: diffusion-dit
     needs: {{scorer: scorer}}
-    params: {{eval_prompts: 64, depth: 1, unique_images: 4000}}
+    params: {{depth: 1, unique_images: 4000}}
     grid: {{width: [16, 32]}}
     budget: {{flops: [1e9, 2e9, 4e9, 8e9, 1.6e10]}}
   - name: var
     study: var
     family: var
     needs: {{scorer: scorer, tokenizer: tokenizer}}
-    params: {{eval_prompts: 64, unique_images: 4000, width_per_depth: 16}}
+    params: {{unique_images: 4000, width_per_depth: 16}}
     grid: {{depth: [1, 2]}}
     budget: {{flops: [1e9, 2e9, 4e9, 8e9, 1.6e10]}}
 """
@@ -35,7 +35,7 @@ TARGET = STUDY.split("  - name: diffusion")[0].replace("small-law", "small-targe
   - name: larger
     family: diffusion-dit
     needs: {{scorer: scorer}}
-    params: {{eval_prompts: 64, depth: 1, unique_images: 4000, width: 48}}
+    params: {{depth: 1, unique_images: 4000, width: 48}}
     budget: {{flops: [6.4e10]}}
     holdout: true
 """
