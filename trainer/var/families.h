@@ -7,7 +7,8 @@ namespace scalelaw::trainer {
 
 /// `var-tokenizer`: leaves the artifact `tokenizer`. Values: `val_loss` = `val_reconstruction` (mean squared error of
 /// held-out images in [−1, 1]), `codebook_usage` (share of codes in use), and with a `scorer`
-/// `alignment_reconstruction`: the score of reconstructed real scenes, which no VAR on this tokenizer can pass.
+/// `alignment_reconstruction`: the score of reconstructed real scenes. Guided samples, which are more typical than real
+/// scenes, can pass it by a little.
 FamilyEntry var_tokenizer_family();
 
 /// `var`: needs `tokenizer`. Values: `loss_last`, `loss_avg`, `err_last`, `err_avg` on held-out scenes (cross-entropy

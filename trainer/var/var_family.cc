@@ -75,8 +75,8 @@ class VarFamily : public Family {
   }
 
   double evaluation_flops(double forward_flops_per_sample) const override {
-    // Teacher forcing on the held-out scenes, and both branches of guidance for every prompt.
-    return 4.0 * kAlignmentPrompts * forward_flops_per_sample;
+    // Teacher forcing on the loop's 4096 held-out scenes, and both branches of guidance for every prompt.
+    return (scorer_.empty() ? 4.0 : 6.0) * kAlignmentPrompts * forward_flops_per_sample;
   }
 
   Values evaluate(const Scenes& held_out, const std::function<void(double)>& progress) override {
