@@ -55,7 +55,9 @@ struct FitOptions {
   /// `frontier`: the best size of every budget, `all`: every observation. Empty: `frontier` for a law of `flops`
   /// alone, else `all`.
   std::string points;
-  /// Only observations with flops up to this.
+  /// Only observations with at least `min_flops` (laws begin where the first plateau of training ends) and at most
+  /// `max_flops`.
+  std::optional<double> min_flops;
   std::optional<double> max_flops;
   /// Draws of the bootstrap; 0 for none (no intervals), at most kMaxBootstrap.
   int bootstrap = 1000;
@@ -145,6 +147,9 @@ struct Law {
   std::string code_version;
 };
 
+/// Whether an observation of so many FLOPs is within `min_flops` and `max_flops`.
+bool within_flops(const FitOptions& options, double flops);
+
 /// Fits a law to the observations of one metric of one study.
 ///
 /// The optimum is global: exhaustive over the exponents with the linear parameters eliminated, every basin polished.
@@ -168,7 +173,7 @@ struct Prediction {
 };
 
 /// Predicts the metric of one new run at x: the intervals hold the uncertainty of the parameters and the noise of a
-/// measurement, and stay within a score's bounds.
+/// measurement. The value stays within a score's bounds; the intervals, noise included, within [0, 1] where these are.
 ///
 /// `at` must have a positive value for each of the law's columns.
 /// Errors: INVALID_ARGUMENT naming the column that is missing, unknown or not positive.

@@ -35,12 +35,14 @@ std::vector<double> measurements(const Law& law, const Form& form, const double*
   std::vector<double> result;
   result.reserve(law.draws.size() * kPerDraw);
   const bool log = law.objective.residual == "log";
+  // The law stays below the ceiling, a measurement with its noise need not; but a share is never beyond 0 or 1.
+  const bool share = law.chance && law.ceiling && *law.chance >= 0 && *law.ceiling <= 1;
   for (size_t d = 0; d < law.draws.size(); ++d) {
     const double curve = form.value(law.draws[d].parameters.data(), x);
     for (int j = 0; j < kPerDraw; ++j) {
       const double noise = law.draws[d].sigma * noise_quantile(d, j);
       double value = log ? curve * std::exp(noise) : curve + noise;
-      if (law.chance && law.ceiling) value = std::clamp(value, *law.chance, *law.ceiling);
+      if (share) value = std::clamp(value, 0.0, 1.0);
       result.push_back(value);
     }
   }

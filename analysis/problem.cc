@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "absl/status/status.h"
 
@@ -193,16 +194,20 @@ Sample make_sample(const std::vector<Cell>& points, const Problem& problem) {
   return sample;
 }
 
+bool within_flops(const FitOptions& options, double flops) {
+  return flops >= options.min_flops.value_or(0) &&
+         flops <= options.max_flops.value_or(std::numeric_limits<double>::infinity());
+}
+
 absl::StatusOr<Problem> make_problem(const std::vector<Observation>& observations, const FitOptions& options) {
   Problem problem;
   for (const Observation& o : observations)
-    if (!options.max_flops || o.flops <= *options.max_flops) problem.observations.push_back(o);
+    if (within_flops(options, o.flops)) problem.observations.push_back(o);
   if (problem.observations.empty())
     return absl::FailedPreconditionError(
         observations.empty()
             ? fmt::format("no observations of {}: no run has finished with this metric", options.metric)
-            : fmt::format("max_flops: none of the {} observations has flops ≤ {}", observations.size(),
-                          *options.max_flops));
+            : fmt::format("min_flops, max_flops: none of the {} observations lies between them", observations.size()));
   if (absl::Status status = resolve_form(options, problem); !status.ok()) return status;
   if (absl::Status status = resolve_columns(options, problem); !status.ok()) return status;
   if (absl::Status status = resolve_criterion(options, problem); !status.ok()) return status;

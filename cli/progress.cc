@@ -254,6 +254,8 @@ std::vector<std::string> state_changes(const v1::SweepSnapshot& before, const v1
   for (const v1::Run& run : now.runs()) {
     auto old = known.find(run.id());
     if (old != known.end() && old->second == run.state()) continue;
+    // That a stage may start says nothing of its hundred runs; that one is queued again has a reason.
+    if (run.state() == v1::RUN_STATE_QUEUED && run.reason().empty()) continue;
     if (old == known.end() && !is_over(run.state()) && run.state() != v1::RUN_STATE_RUNNING) continue;
     std::string line = fmt::format("run {} {} {}: {}", run.id(), run.stage(), run.name(), state_name(run.state()));
     if (run.state() == v1::RUN_STATE_SUCCEEDED) {

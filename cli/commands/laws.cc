@@ -15,7 +15,7 @@ using Stub = v1::Laws::Stub;
 
 struct FitOptions {
   v1::FitRequest request;
-  double huber_delta = 0, chance = 0, ceiling = 0, max_flops = 0;
+  double huber_delta = 0, chance = 0, ceiling = 0, min_flops = 0, max_flops = 0;
 };
 
 void fit(Session& session, const v1::FitRequest& request) {
@@ -87,6 +87,8 @@ void add_fit(CLI::App& app, Session& session) {
       ->check(CLI::PositiveNumber);
   command.add_option("--chance", options->chance, "Lower bound of a score; default: what the runs report");
   command.add_option("--ceiling", options->ceiling, "Upper bound of a score; default: what the runs report");
+  command.add_option("--min-flops", options->min_flops, "Only runs of at least this many FLOPs")
+      ->check(CLI::PositiveNumber);
   command.add_option("--max-flops", options->max_flops, "Only runs up to this many FLOPs")->check(CLI::PositiveNumber);
   command
       .add_option_function<int>(
@@ -99,6 +101,7 @@ void add_fit(CLI::App& app, Session& session) {
     if (command.count("--huber-delta") > 0) filled.set_huber_delta(options->huber_delta);
     if (command.count("--chance") > 0) filled.set_chance(options->chance);
     if (command.count("--ceiling") > 0) filled.set_ceiling(options->ceiling);
+    if (command.count("--min-flops") > 0) filled.set_min_flops(options->min_flops);
     if (command.count("--max-flops") > 0) filled.set_max_flops(options->max_flops);
     fit(session, filled);
   });

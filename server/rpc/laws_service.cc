@@ -55,6 +55,7 @@ absl::StatusOr<analysis::FitOptions> fit_options(const Store& store, const v1::F
   options.objective = request.objective();
   if (request.has_huber_delta()) options.huber_delta = request.huber_delta();
   options.points = request.points();
+  if (request.has_min_flops()) options.min_flops = request.min_flops();
   if (request.has_max_flops()) options.max_flops = request.max_flops();
   options.bootstrap = request.bootstrap() == 0 ? kDefaultBootstrap : request.bootstrap();
   options.seed = request.seed();
@@ -181,8 +182,7 @@ absl::StatusOr<v1::Law> LawsService::fit(const v1::FitRequest& request) {
   }
   absl::StatusOr<analysis::FitOptions> options = fit_options(store_, request);
   if (!options.ok()) return options.status();
-  if (options->max_flops)
-    std::erase_if(*observations, [&](const v1::Observation& o) { return o.flops() > *options->max_flops; });
+  std::erase_if(*observations, [&](const v1::Observation& o) { return !analysis::within_flops(*options, o.flops()); });
   options->observations_hash = observations_hash(request.metric(), *observations);
 
   std::vector<analysis::Observation> rows;

@@ -107,7 +107,7 @@ v1::Sweep sweep_of(Connection& connection, const Query& row) {
     if (row.text(3) == name(state)) sweep.set_state(static_cast<v1::SweepState>(state));
   }
   Query counts = connection.query(
-      "SELECT r.state, count(*), total(r.flops), total(CASE r.budget_kind WHEN 'flops' THEN r.budget END) "
+      "SELECT r.state, count(*), total(r.flops), total(CASE r.budget_kind WHEN 'flops' THEN r.budget ELSE r.flops END) "
       "FROM sweep_runs x JOIN runs r ON r.id = x.run_id WHERE x.sweep_id = ?1 GROUP BY r.state",
       sweep.id());
   v1::RunCounts& runs = *sweep.mutable_runs();

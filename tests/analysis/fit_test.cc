@@ -179,7 +179,7 @@ std::vector<Refusal> refusals() {
   outside.options.chance = 0.1;
   outside.options.ceiling = 0.2;
   add("BoundedWithoutBounds", kInvalidArgument, "needs the score's chance and ceiling").options.form = "bounded";
-  Refusal& beyond = add("NothingBelowMaxFlops", kFailedPrecondition, "max_flops: none of the 6");
+  Refusal& beyond = add("NothingWithinTheFlops", kFailedPrecondition, "min_flops, max_flops: none of the 6");
   beyond.options.max_flops = 1;
   return result;
 }
