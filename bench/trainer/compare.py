@@ -4,8 +4,8 @@
     bench/trainer/compare.py [--family var] [--train build/release/bin/scalelaw-train] [--threads 1] [--rounds 3]
 
 Needs Debian's python3-torch. Both sides take the whole step: data (for VAR also its tokens), forward, backward,
-clipping, AdamW, weight average; a comparison of models with different numbers of parameters is refused. FLOPs count the
-model alone, not the frozen tokenizer. The best of the rounds is shown for each side; on a machine that has other work, `--clock cpu` (with one thread) leaves
+clipping, AdamW, weight average. Parameter counts must agree. FLOPs count the model alone, not the frozen tokenizer.
+The best of the rounds is shown for each side; on a machine that has other work, `--clock cpu` (with one thread) leaves
 that work out.
 """
 import argparse
@@ -86,7 +86,7 @@ def ours(run, clock, threads, steps):
 
 
 def eager(python, family, clock, size, batch, threads, steps, params):
-    command = [python, str(HERE / family.twin), "--clock", clock]
+    command = [python, "-B", str(HERE / family.twin), "--clock", clock]
     for name, value in dict(size, batch=batch, steps=steps, threads=threads).items():
         command += [f"--{name}", str(value)]
     result = json.loads(subprocess.check_output(command, env=environment(threads)))
