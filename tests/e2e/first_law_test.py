@@ -69,7 +69,7 @@ class FirstLaw(unittest.TestCase):
         answer = service.submit(TARGET.format(), "--wait", "--json", name="target.yaml")
         trained = service.sql("select count(*) from v_attempts a join v_runs r using (run_id) where r.study = 'scorer'")
         self.assertEqual(trained, [(1,)], answer.stdout)
-        verification, = service.json("verify", "diffusion")
+        verification, = service.json("verify", "diffusion")["verifications"]
         self.assertTrue(verification["predicted_before"])
         self.assertGreater(verification["measured"]["value"], 0)
 
