@@ -13,7 +13,7 @@ packages=(
   libsqlite3-dev libsqlitecpp-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libssl-dev
   libeigen3-dev
   # the trainers: libtorch, a fast BLAS for it, the data
-  libtorch-dev libopenblas0-pthread zlib1g-dev libpng-dev dataset-fashion-mnist
+  libtorch-dev libopenblas0-pthread zlib1g-dev dataset-fashion-mnist
   # plots; the metrics database by hand
   gnuplot-nox fonts-dejavu-core sqlite3
 )

@@ -69,7 +69,7 @@ scalelaw submit examples/first-law-target.yaml --add-seed "$seed" --wait
 step "4. Prediction and measurement"
 for study in diffusion var; do
   scalelaw verify $study
-  scalelaw plot $study --out "$data/plots"
+  scalelaw plot $study --out "$data/plots/$study"
 done
 printf '\nDone in %d min %02d s. Metrics: %s  Plots: %s\n' $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60)) \
   "$data/scalelaw.db" "$data/plots"
