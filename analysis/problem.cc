@@ -196,8 +196,7 @@ Sample make_sample(const std::vector<Cell>& points, const Problem& problem) {
 
 bool within_flops(const FitOptions& options, double flops) {
   constexpr double kNone = std::numeric_limits<double>::infinity();
-  return !(flops < options.min_flops.value_or(-kNone)) &&
-         !(flops > options.max_flops.value_or(kNone));
+  return !(flops < options.min_flops.value_or(-kNone)) && !(flops > options.max_flops.value_or(kNone));
 }
 
 absl::StatusOr<Problem> make_problem(const std::vector<Observation>& observations, const FitOptions& options) {

@@ -131,7 +131,8 @@ TEST(Predict, NamesAMissingAnUnknownAndAnImpossibleColumn) {
   EXPECT_NE(std::string(predict(law, {{"flops", -1}}).status().message()).find("must be positive"), std::string::npos);
 }
 
-// bench/analysis/coverage.cc measures the rates over many kinds of study; here the bounds are four standard errors wide.
+// bench/analysis/coverage.cc measures the rates over many kinds of study; here the bounds are four standard errors
+// wide.
 TEST(Coverage, OfLossPredictionsAtFourTimesTheLargestBudget) {
   SimulatedStudy study;
   study.form = "power-floor";

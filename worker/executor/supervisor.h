@@ -25,10 +25,10 @@ int stop_signal();
 /// Starts the trainer of launch.json in a process group of its own, waits for it, kills whatever it leaves behind, and
 /// then writes exit.json. Outlives the worker: a restarted one reads the file.
 ///
-/// SIGTERM stops the trainer: SIGTERM to its group, SIGKILL after launch.json's grace time. stop_signal() brings the grace
-/// time along (sigqueue, milliseconds; 0: at once). The same happens when the worker's lease has run out.
-/// Only one supervisor works in a directory, and only one trainer in a run's directory; a second call for the same
-/// attempt does nothing. Returns the exit status of the process.
+/// SIGTERM stops the trainer: SIGTERM to its group, SIGKILL after launch.json's grace time. stop_signal() brings the
+/// grace time along (sigqueue, milliseconds; 0: at once). The same happens when the worker's lease has run out. Only
+/// one supervisor works in a directory, and only one trainer in a run's directory; a second call for the same attempt
+/// does nothing. Returns the exit status of the process.
 int supervise(const std::filesystem::path& attempt_dir);
 
 }  // namespace scalelaw::worker
