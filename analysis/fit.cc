@@ -155,7 +155,7 @@ void describe_points(const Problem& problem, Law& law) {
   for (const Cell& cell : problem.points) {
     Point point;
     point.value = cell.value;
-    for (const std::string& column : problem.columns) point.x.push_back(column_value(cell, column));
+    for (const std::string& column : problem.columns) point.x.push_back(column_value(problem, cell, column));
     for (int m : cell.members) point.runs.push_back(problem.observations[m].run);
     law.points.push_back(std::move(point));
   }

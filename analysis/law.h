@@ -31,12 +31,19 @@ struct Observation {
   /// The budget that it was trained to, FLOPs: its level on an isoFLOP ladder. 0 where there was none.
   double budget_flops = 0;
   std::int64_t seed = 0;
+  /// How much its residual counts.
+  double weight = 1;
+  /// Further columns that a law may be of, by name.
+  std::map<std::string, double> columns;
 };
+
+/// Its `flops`, `params` or `samples`, or one of its further columns; NaN where it has no such column.
+double column_value(const Observation& observation, const std::string& column);
 
 struct FitOptions {
   std::string metric = "loss";
-  /// Columns among `flops`, `params`, `samples`, in the order of the form. Empty: the form's own
-  /// (`flops` for a curve, `params`, `samples` for a surface).
+  /// Columns among `flops`, `params`, `samples` and the observations' further ones, in the order of the form. Empty:
+  /// the form's own (`flops` for a curve, `params`, `samples` for a surface).
   std::vector<std::string> x;
   /// A name among `form_names()`. Empty: `chinchilla` for two columns; `bounded` where chance and ceiling are given;
   /// `power` for another metric that rises with compute; else `power-floor`, or `power` with a warning where the points

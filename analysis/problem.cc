@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 
 #include "absl/status/status.h"
 
@@ -16,10 +17,14 @@ namespace {
 constexpr double kBelowChance = 0.25;
 constexpr double kAboveCeiling = 0.10;
 
-constexpr const char* kColumns[] = {"flops", "params", "samples"};
-
-double column_value(const Observation& o, const std::string& column) {
-  return column == "flops" ? o.flops : column == "params" ? o.params : o.samples;
+/// The columns that any of the observations has.
+std::vector<std::string> known_columns(const std::vector<Observation>& observations) {
+  std::set<std::string> further;
+  for (const Observation& o : observations)
+    for (const auto& [name, value] : o.columns) further.insert(name);
+  std::vector<std::string> names = {"flops", "params", "samples"};
+  names.insert(names.end(), further.begin(), further.end());
+  return names;
 }
 
 /// Whether values grow with compute. Where nobody says whether a metric is a loss or a score, what compute does to it
@@ -71,10 +76,10 @@ absl::Status resolve_columns(const FitOptions& options, Problem& problem) {
     return absl::InvalidArgumentError(fmt::format("x: form '{}' is a law of {} column(s), but {} were given ({})",
                                                   problem.form->name(), problem.form->default_columns().size(),
                                                   problem.columns.size(), fmt::join(problem.columns, ", ")));
+  const std::vector<std::string> known = known_columns(problem.observations);
   for (const std::string& column : problem.columns)
-    if (std::find(std::begin(kColumns), std::end(kColumns), column) == std::end(kColumns))
-      return absl::InvalidArgumentError(
-          fmt::format("x: no column '{}'; columns: {}", column, fmt::join(kColumns, ", ")));
+    if (std::find(known.begin(), known.end(), column) == known.end())
+      return absl::InvalidArgumentError(fmt::format("x: no column '{}'; columns: {}", column, fmt::join(known, ", ")));
   return absl::OkStatus();
 }
 
@@ -107,6 +112,9 @@ absl::Status check_values(const FitOptions& options, Problem& problem) {
       if (const double value = column_value(o, column); !(value > 0) || !std::isfinite(value))
         return absl::InvalidArgumentError(
             fmt::format("run {}: {} must be positive and finite, not {}", o.run, column, value));
+    if (!(o.weight >= 0) || !std::isfinite(o.weight))
+      return absl::InvalidArgumentError(
+          fmt::format("run {}: weight must be finite and not negative, not {}", o.run, o.weight));
     if (!std::isfinite(o.value))
       return absl::InvalidArgumentError(fmt::format("run {}: {} is {}", o.run, options.metric, o.value));
     if (log && o.value <= 0)
@@ -160,7 +168,7 @@ absl::Status check_count(const FitOptions& options, Problem& problem) {
 absl::Status check_variation(Problem& problem) {
   for (const std::string& column : problem.columns) {
     std::vector<double> values;
-    for (const Cell& point : problem.points) values.push_back(column_value(point, column));
+    for (const Cell& point : problem.points) values.push_back(column_value(problem, point, column));
     std::sort(values.begin(), values.end());
     if (values.back() <= values.front() * (1 + 1e-9))
       return absl::FailedPreconditionError(
@@ -175,8 +183,20 @@ absl::Status check_variation(Problem& problem) {
 
 }  // namespace
 
-double column_value(const Cell& cell, const std::string& column) {
-  return column == "flops" ? cell.flops : column == "params" ? cell.params : cell.samples;
+double column_value(const Observation& o, const std::string& column) {
+  if (column == "flops") return o.flops;
+  if (column == "params") return o.params;
+  if (column == "samples") return o.samples;
+  const auto found = o.columns.find(column);
+  return found == o.columns.end() ? std::nan("") : found->second;
+}
+
+double column_value(const Problem& problem, const Cell& cell, const std::string& column) {
+  if (column == "flops") return cell.flops;
+  if (column == "params") return cell.params;
+  if (column == "samples") return cell.samples;
+  // Seeds of one size differ by rounding only.
+  return column_value(problem.observations[cell.members.front()], column);
 }
 
 Sample make_sample(const std::vector<Cell>& points, const Problem& problem) {
@@ -185,11 +205,13 @@ Sample make_sample(const std::vector<Cell>& points, const Problem& problem) {
   const auto columns = static_cast<Eigen::Index>(problem.columns.size());
   sample.logx.resize(rows, columns);
   sample.y.resize(rows);
-  sample.weight.setOnes(rows);
+  sample.weight.setZero(rows);
   for (Eigen::Index i = 0; i < rows; ++i) {
     sample.y[i] = points[i].value;
+    for (int m : points[i].members)
+      sample.weight[i] += problem.observations[m].weight / static_cast<double>(points[i].members.size());
     for (Eigen::Index c = 0; c < columns; ++c)
-      sample.logx(i, c) = std::log(column_value(points[i], problem.columns[c])) - problem.log_scale[c];
+      sample.logx(i, c) = std::log(column_value(problem, points[i], problem.columns[c])) - problem.log_scale[c];
   }
   return sample;
 }

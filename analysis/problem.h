@@ -34,10 +34,10 @@ struct Problem {
 /// Resolves and checks. Errors: as `fit`.
 absl::StatusOr<Problem> make_problem(const std::vector<Observation>& observations, const FitOptions& options);
 
-/// The value of a column in a cell.
-double column_value(const Cell& cell, const std::string& column);
+/// The value of a column in one of the problem's cells.
+double column_value(const Problem& problem, const Cell& cell, const std::string& column);
 
-/// The cells as rows for the search, every weight 1.
+/// The cells as rows for the search; a mean of seeds has the mean of their weights.
 Sample make_sample(const std::vector<Cell>& points, const Problem& problem);
 
 }  // namespace scalelaw::analysis

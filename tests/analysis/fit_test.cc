@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "analysis/law.h"
 #include "tests/analysis/fixtures.h"
 
@@ -144,6 +146,26 @@ TEST(Fit, AFloorThatThePointsDoNotShowIsNotIdentified) {
   EXPECT_EQ(law->parameters[0].name, "E");
   EXPECT_FALSE(law->parameters[0].identified);
   EXPECT_EQ(law->parameters[0].ci95_low, 0);
+}
+
+TEST(Fit, ALawMayBeOfAnyColumnThatTheObservationsHave) {
+  auto observations = curve_study(6, 3, [](double c) { return 90 * std::pow(c, -0.2); });
+  for (Observation& o : observations) o.columns["seen"] = std::exchange(o.flops, 0);
+  FitOptions options = quick("power");
+  options.x = {"seen"};
+  const auto law = fit(observations, options);
+  ASSERT_TRUE(law.ok()) << law.status();
+  EXPECT_NEAR(parameter(*law, "b"), -0.2, 1e-9);
+  EXPECT_EQ(law->ranges[0].column, "seen");
+}
+
+TEST(Fit, ARowOfNoWeightHasNoSay) {
+  auto observations = curve_study(6, 3, [](double c) { return 90 * std::pow(c, -0.2); });
+  observations[2].value *= 2;
+  observations[2].weight = 0;
+  const auto law = fit(observations, quick("power"));
+  ASSERT_TRUE(law.ok()) << law.status();
+  EXPECT_NEAR(parameter(*law, "b"), -0.2, 1e-9);
 }
 
 struct Refusal {
