@@ -26,7 +26,7 @@ data=$(cd "$data" && pwd)
 cd "$(dirname "$0")/.."
 
 deploy/install.sh
-deploy/build.sh
+deploy/build.sh -DSCALELAW_TESTS=OFF
 
 PATH=$PWD/build/release/bin:$PATH
 target=1.64e12 # FLOPs, the budget in examples/first-law-target.yaml

@@ -3,5 +3,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 deploy/install.sh --test
-deploy/build.sh
+deploy/build.sh -DSCALELAW_TESTS=ON
 ctest --preset release --timeout 600 "$@"
