@@ -37,7 +37,10 @@ std::string with_unit(const std::string& column, double value) {
 }
 
 std::string law_text(const v1::Law& law, const Terminal& terminal) {
-  std::string text = terminal.paint(Color::kBold, fmt::format("Law {}: {} of {}", law.id(), law.metric(), law.study()));
+  // A law fitted without a server has no number and no study.
+  const std::string name =
+      law.id() > 0 ? fmt::format("Law {}: {} of {}", law.id(), law.metric(), law.study()) : "Law of " + law.metric();
+  std::string text = terminal.paint(Color::kBold, name);
   text += fmt::format("\n  {}\n  {} over {} points", law.formula(), law.form(), law.n());
   for (const v1::Range& range : law.ranges())
     text += fmt::format(", {} to {}", format_scientific(range.low()), with_unit(range.column(), range.high()));
@@ -69,7 +72,7 @@ std::string prediction_text(const v1::Prediction& prediction, const Terminal& te
   for (const auto& [column, factor] : sorted)
     text += factor > 1 ? fmt::format("  {}: {:.3g} times beyond the fitted range\n", column, factor)
                        : fmt::format("  {}: inside the fitted range\n", column);
-  text += fmt::format("  by law {}\n", prediction.law_id());
+  if (prediction.law_id() > 0) text += fmt::format("  by law {}\n", prediction.law_id());
   return text + warnings(prediction.warnings(), terminal);
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "analysis/frontier.h"
+#include "proto/law_messages.h"
 
 namespace scalelaw::cli {
 namespace {
@@ -18,14 +19,7 @@ std::vector<analysis::Observation> fitted(const FigureData& data) {
   std::vector<analysis::Observation> all;
   for (const v1::Observation& from : data.observations) {
     if (from.holdout() || from.flops() <= 0 || from.params() <= 0) continue;
-    analysis::Observation& to = all.emplace_back();
-    to.run = from.run();
-    to.params = from.params();
-    to.samples = from.samples();
-    to.flops = from.flops();
-    to.value = from.value();
-    to.budget_flops = from.budget_flops();
-    to.seed = from.seed();
+    all.push_back(to_analysis(from));
   }
   return all;
 }

@@ -7,8 +7,9 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <google/protobuf/util/time_util.h>
 
-#include "server/rpc/law_messages.h"
+#include "proto/law_messages.h"
 #include "server/rpc/status.h"
 
 namespace scalelaw::server {
@@ -123,8 +124,7 @@ grpc::ServerUnaryReactor* LawsService::List(grpc::CallbackServerContext* context
     status = laws.status();
     for (size_t i = 0; laws.ok() && i < laws->size(); ++i) {
       // One law that this version cannot read does not hide the others.
-      if (const auto known = remember(std::move((*laws)[i])); known.ok())
-        *response->add_laws() = to_message((*known)->stored, (*known)->law);
+      if (const auto known = remember(std::move((*laws)[i])); known.ok()) *response->add_laws() = message_of(**known);
     }
   }
   reactor->Finish(to_grpc(status));
@@ -135,7 +135,7 @@ grpc::ServerUnaryReactor* LawsService::Get(grpc::CallbackServerContext* context,
                                            v1::Law* response) {
   absl::StatusOr<v1::Law> message = absl::UnknownError("");
   if (const auto known = law(request->law_id()); known.ok()) {
-    message = to_message((*known)->stored, (*known)->law);
+    message = message_of(**known);
     message->set_document((*known)->stored.document);
   } else {
     message = known.status();
@@ -168,6 +168,21 @@ grpc::ServerUnaryReactor* LawsService::Verify(grpc::CallbackServerContext* conte
   return answer(context, verify(*request), response);
 }
 
+v1::Law LawsService::message_of(const Known& known) {
+  v1::Law message = to_message(known.law);
+  message.set_id(known.stored.id);
+  message.set_study(known.stored.study);
+  *message.mutable_fitted() = google::protobuf::util::TimeUtil::MillisecondsToTimestamp(known.stored.fitted_ms);
+  return message;
+}
+
+v1::Prediction LawsService::message_of(const analysis::Prediction& prediction, const Known& known,
+                                       const std::map<std::string, double>& at) {
+  v1::Prediction message = to_message(prediction, known.stored.metric, at);
+  message.set_law_id(known.stored.id);
+  return message;
+}
+
 absl::StatusOr<v1::Law> LawsService::fit(const v1::FitRequest& request) {
   if (absl::Status status = check_study(request.study()); !status.ok()) return status;
   if (request.metric().empty()) return absl::InvalidArgumentError("metric: is missing");
@@ -183,10 +198,9 @@ absl::StatusOr<v1::Law> LawsService::fit(const v1::FitRequest& request) {
   absl::StatusOr<analysis::FitOptions> options = fit_options(store_, request);
   if (!options.ok()) return options.status();
   std::erase_if(*observations, [&](const v1::Observation& o) { return !analysis::within_flops(*options, o.flops()); });
-  options->observations_hash = observations_hash(request.metric(), *observations);
-
   std::vector<analysis::Observation> rows;
   for (const v1::Observation& o : *observations) rows.push_back(to_analysis(o));
+  options->observations_hash = observations_hash(request.metric(), rows);
   absl::StatusOr<analysis::Law> law = analysis::fit(rows, *options);
   if (!law.ok()) return law.status();
 
@@ -206,7 +220,7 @@ absl::StatusOr<v1::Law> LawsService::fit(const v1::FitRequest& request) {
   }
   const absl::StatusOr<KnownLaw> known = this->law(*id);
   if (!known.ok()) return known.status();
-  v1::Law message = to_message((*known)->stored, (*known)->law);
+  v1::Law message = message_of(**known);
   message.set_document((*known)->stored.document);
   return message;
 }
@@ -219,7 +233,7 @@ absl::StatusOr<v1::Prediction> LawsService::predict(const v1::PredictRequest& re
   const std::map<std::string, double> at(request.at().begin(), request.at().end());
   const auto prediction = analysis::predict((*known)->law, at);
   if (!prediction.ok()) return prediction.status();
-  return to_message(*prediction, (*known)->stored, at);
+  return message_of(*prediction, **known, at);
 }
 
 absl::StatusOr<v1::VerifyResponse> LawsService::verify(const v1::VerifyRequest& request) {
@@ -255,7 +269,7 @@ absl::StatusOr<v1::VerifyResponse> LawsService::verify(const v1::VerifyRequest& 
       const auto prediction = analysis::predict((*known)->law, at);
       if (!prediction.ok()) return prediction.status();
       v1::Verification& row = *response.add_verifications();
-      *row.mutable_prediction() = to_message(*prediction, (*known)->stored, at);
+      *row.mutable_prediction() = message_of(*prediction, **known, at);
       *row.mutable_measured() = measured;
       row.set_inside50(prediction->low50 <= measured.value() && measured.value() <= prediction->high50);
       row.set_inside95(prediction->low95 <= measured.value() && measured.value() <= prediction->high95);

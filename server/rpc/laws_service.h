@@ -50,6 +50,11 @@ class LawsService final : public v1::Laws::CallbackService {
     std::function<void()> cancel;
   };
 
+  /// Everything but the document.
+  static v1::Law message_of(const Known& known);
+  static v1::Prediction message_of(const analysis::Prediction& prediction, const Known& known,
+                                   const std::map<std::string, double>& at);
+
   absl::StatusOr<v1::Law> fit(const v1::FitRequest& request);
   absl::StatusOr<v1::Prediction> predict(const v1::PredictRequest& request);
   absl::StatusOr<v1::VerifyResponse> verify(const v1::VerifyRequest& request);

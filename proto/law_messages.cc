@@ -1,13 +1,23 @@
-#include "server/rpc/law_messages.h"
+#include "proto/law_messages.h"
 
 #include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
-#include <google/protobuf/util/time_util.h>
 #include <openssl/evp.h>
 
-namespace scalelaw::server {
+namespace scalelaw {
+namespace {
+
+std::string hash_line(const analysis::Observation& o) {
+  std::string line = fmt::format("{}\t{:.17g}\t{:.17g}\t{:.17g}\t{:.17g}\t{}\t{:.17g}", o.run, o.params, o.samples,
+                                 o.flops, o.budget_flops, o.seed, o.value);
+  if (o.weight != 1) line += fmt::format("\t{:.17g}", o.weight);
+  for (const auto& [name, value] : o.columns) line += fmt::format("\t{}={:.17g}", name, value);
+  return line + "\n";
+}
+
+}  // namespace
 
 analysis::Observation to_analysis(const v1::Observation& o) {
   analysis::Observation result;
@@ -21,13 +31,12 @@ analysis::Observation to_analysis(const v1::Observation& o) {
   return result;
 }
 
-std::string observations_hash(const std::string& metric, std::vector<v1::Observation> observations) {
-  std::sort(observations.begin(), observations.end(),
-            [](const v1::Observation& a, const v1::Observation& b) { return a.run_id() < b.run_id(); });
+std::string observations_hash(const std::string& metric, const std::vector<analysis::Observation>& observations) {
+  std::vector<std::string> lines;
+  for (const analysis::Observation& o : observations) lines.push_back(hash_line(o));
+  std::sort(lines.begin(), lines.end());
   std::string text = metric + "\n";
-  for (const v1::Observation& o : observations)
-    text += fmt::format("{}\t{:.17g}\t{:.17g}\t{:.17g}\t{:.17g}\t{}\t{:.17g}\n", o.run_id(), o.params(), o.samples(),
-                        o.flops(), o.budget_flops(), o.seed(), o.value());
+  for (const std::string& line : lines) text += line;
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
   unsigned int size = 0;
   EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr);
@@ -36,10 +45,8 @@ std::string observations_hash(const std::string& metric, std::vector<v1::Observa
   return hash;
 }
 
-v1::Law to_message(const StoredLaw& stored, const analysis::Law& law) {
+v1::Law to_message(const analysis::Law& law) {
   v1::Law message;
-  message.set_id(stored.id);
-  message.set_study(stored.study);
   message.set_metric(law.metric);
   message.set_form(law.form);
   message.set_formula(law.formula);
@@ -68,15 +75,13 @@ v1::Law to_message(const StoredLaw& stored, const analysis::Law& law) {
     range.set_low(r.low);
     range.set_high(r.high);
   }
-  *message.mutable_fitted() = google::protobuf::util::TimeUtil::MillisecondsToTimestamp(stored.fitted_ms);
   return message;
 }
 
-v1::Prediction to_message(const analysis::Prediction& prediction, const StoredLaw& stored,
+v1::Prediction to_message(const analysis::Prediction& prediction, const std::string& metric,
                           const std::map<std::string, double>& at) {
   v1::Prediction message;
-  message.set_law_id(stored.id);
-  message.set_metric(stored.metric);
+  message.set_metric(metric);
   message.mutable_at()->insert(at.begin(), at.end());
   message.set_value(prediction.value);
   message.set_low50(prediction.low50);
@@ -88,4 +93,4 @@ v1::Prediction to_message(const analysis::Prediction& prediction, const StoredLa
   return message;
 }
 
-}  // namespace scalelaw::server
+}  // namespace scalelaw
