@@ -176,6 +176,7 @@ struct Prediction {
   double high95 = 0;
   /// How far beyond the fitted range, as a factor ≥ 1 per column (1: inside), above it or below it.
   std::map<std::string, double> extrapolation;
+  /// About this prediction; what is to be said of the law itself is among its own.
   std::vector<std::string> warnings;
 };
 

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "analysis/form.h"
 #include "analysis/law.h"
+#include "analysis/predictor.h"
 #include "analysis/random.h"
 
 namespace scalelaw::analysis {
@@ -30,30 +31,18 @@ double noise_quantile(size_t d, int j) {
   return normal_quantile((j + shift) / kPerDraw);
 }
 
-/// Measurements of one new run at x, as many as kPerDraw times the draws.
-std::vector<double> measurements(const Law& law, const Form& form, const double* x) {
-  std::vector<double> result;
-  result.reserve(law.draws.size() * kPerDraw);
-  const bool log = law.objective.residual == "log";
-  // The law stays below the ceiling, a measurement with its noise need not; but a share is never beyond 0 or 1.
-  const bool share = law.chance && law.ceiling && *law.chance >= 0 && *law.ceiling <= 1;
-  for (size_t d = 0; d < law.draws.size(); ++d) {
-    const double curve = form.value(law.draws[d].parameters.data(), x);
-    for (int j = 0; j < kPerDraw; ++j) {
-      const double noise = law.draws[d].sigma * noise_quantile(d, j);
-      double value = log ? curve * std::exp(noise) : curve + noise;
-      if (share) value = std::clamp(value, 0.0, 1.0);
-      result.push_back(value);
-    }
+/// The values at the ascending places, where they would stand if all were sorted.
+std::array<double, 4> order_statistics(std::vector<double>& values, const std::array<double, 4>& quantiles) {
+  std::array<double, 4> result{};
+  auto from = values.begin();
+  for (size_t i = 0; i < quantiles.size(); ++i) {
+    const auto place =
+        values.begin() + static_cast<std::ptrdiff_t>(quantiles[i] * static_cast<double>(values.size() - 1) + 0.5);
+    std::nth_element(from, place, values.end());
+    result[i] = *place;
+    from = place;
   }
   return result;
-}
-
-/// The order statistic at ⌊q·(n − 1) + ½⌋.
-double select(std::vector<double>& values, double q) {
-  const auto place = static_cast<std::ptrdiff_t>(q * static_cast<double>(values.size() - 1) + 0.5);
-  std::nth_element(values.begin(), values.begin() + place, values.end());
-  return values[place];
 }
 
 }  // namespace
@@ -64,45 +53,80 @@ double evaluate(const Law& law, const std::vector<double>& x) {
   return form_of(law)->value(parameters.data(), x.data());
 }
 
-absl::StatusOr<Prediction> predict(const Law& law, const std::map<std::string, double>& at) {
+Predictor::Predictor(const Law& law) : law_(law), form_(form_of(law)) {
+  const bool log = law.objective.residual == "log";
+  noise_.reserve(law.draws.size() * kPerDraw);
+  for (size_t d = 0; d < law.draws.size(); ++d)
+    for (int j = 0; j < kPerDraw; ++j) {
+      const double noise = law.draws[d].sigma * noise_quantile(d, j);
+      noise_.push_back(log ? std::exp(noise) : noise);
+    }
+}
+
+absl::StatusOr<std::vector<double>> Predictor::place(const std::map<std::string, double>& at) const {
   for (const auto& [column, value] : at)
-    if (std::find(law.x.begin(), law.x.end(), column) == law.x.end())
+    if (std::find(law_.x.begin(), law_.x.end(), column) == law_.x.end())
       return absl::InvalidArgumentError(
-          fmt::format("at: the law has no column '{}'; its columns: {}", column, fmt::join(law.x, ", ")));
+          fmt::format("at: the law has no column '{}'; its columns: {}", column, fmt::join(law_.x, ", ")));
   std::vector<double> x;
-  for (const std::string& column : law.x) {
+  for (const std::string& column : law_.x) {
     const auto found = at.find(column);
     if (found == at.end())
       return absl::InvalidArgumentError(
-          fmt::format("at: '{}' is missing; the law's columns: {}", column, fmt::join(law.x, ", ")));
+          fmt::format("at: '{}' is missing; the law's columns: {}", column, fmt::join(law_.x, ", ")));
     if (!(found->second > 0) || !std::isfinite(found->second))
       return absl::InvalidArgumentError(fmt::format("at: {} must be positive, not {}", column, found->second));
     x.push_back(found->second);
   }
-  const std::unique_ptr<const Form> form = form_of(law);
-  if (!form) return absl::InvalidArgumentError(fmt::format("form: '{}' is unknown to this version", law.form));
+  return x;
+}
+
+/// Of one new run at x.
+std::vector<double> Predictor::measurements(const double* x) const {
+  std::vector<double> values(noise_.size());
+  const bool log = law_.objective.residual == "log";
+  // The law stays below the ceiling, a measurement with its noise need not; but a share is never beyond 0 or 1.
+  const bool share = law_.chance && law_.ceiling && *law_.chance >= 0 && *law_.ceiling <= 1;
+  for (size_t d = 0; d < law_.draws.size(); ++d) {
+    const double curve = form_->value(law_.draws[d].parameters.data(), x);
+    for (size_t i = d * kPerDraw; i < (d + 1) * kPerDraw; ++i) {
+      values[i] = log ? curve * noise_[i] : curve + noise_[i];
+      if (share) values[i] = std::clamp(values[i], 0.0, 1.0);
+    }
+  }
+  return values;
+}
+
+absl::StatusOr<Prediction> Predictor::predict(const std::map<std::string, double>& at) const {
+  if (!form_) return absl::InvalidArgumentError(fmt::format("form: '{}' is unknown to this version", law_.form));
+  const absl::StatusOr<std::vector<double>> x = place(at);
+  if (!x.ok()) return x.status();
 
   Prediction prediction;
-  prediction.value = evaluate(law, x);
-  prediction.warnings = law.warnings;
-  for (size_t c = 0; c < x.size(); ++c) {
-    const double factor = std::max({1.0, x[c] / law.ranges[c].high, law.ranges[c].low / x[c]});
-    prediction.extrapolation[law.x[c]] = factor;
+  prediction.value = evaluate(law_, *x);
+  for (size_t c = 0; c < x->size(); ++c) {
+    const double factor = std::max({1.0, (*x)[c] / law_.ranges[c].high, law_.ranges[c].low / (*x)[c]});
+    prediction.extrapolation[law_.x[c]] = factor;
     if (factor > kFarExtrapolation)
       prediction.warnings.push_back(fmt::format(
-          "{} lies {:.3g} times beyond the fitted range: nothing says that the law holds there", law.x[c], factor));
+          "{} lies {:.3g} times beyond the fitted range: nothing says that the law holds there", law_.x[c], factor));
   }
-  if (law.draws.empty()) {
+  if (law_.draws.empty()) {
     prediction.low50 = prediction.high50 = prediction.low95 = prediction.high95 = prediction.value;
     prediction.warnings.push_back("fitted without a bootstrap: there are no intervals");
     return prediction;
   }
-  std::vector<double> values = measurements(law, *form, x.data());
-  prediction.low95 = select(values, 0.025);
-  prediction.low50 = select(values, 0.25);
-  prediction.high50 = select(values, 0.75);
-  prediction.high95 = select(values, 0.975);
+  std::vector<double> values = measurements(x->data());
+  const auto [low95, low50, high50, high95] = order_statistics(values, {0.025, 0.25, 0.75, 0.975});
+  prediction.low95 = low95;
+  prediction.low50 = low50;
+  prediction.high50 = high50;
+  prediction.high95 = high95;
   return prediction;
+}
+
+absl::StatusOr<Prediction> predict(const Law& law, const std::map<std::string, double>& at) {
+  return Predictor(law).predict(at);
 }
 
 }  // namespace scalelaw::analysis

@@ -231,7 +231,7 @@ absl::StatusOr<v1::Prediction> LawsService::predict(const v1::PredictRequest& re
   const absl::StatusOr<KnownLaw> known = request.law_id() != 0 ? law(request.law_id()) : newest_law(request);
   if (!known.ok()) return known.status();
   const std::map<std::string, double> at(request.at().begin(), request.at().end());
-  const auto prediction = analysis::predict((*known)->law, at);
+  const auto prediction = (*known)->predictor.predict(at);
   if (!prediction.ok()) return prediction.status();
   return message_of(*prediction, **known, at);
 }
@@ -266,7 +266,7 @@ absl::StatusOr<v1::VerifyResponse> LawsService::verify(const v1::VerifyRequest& 
       if (!known.ok()) return known.status();
       std::map<std::string, double> at;
       for (const std::string& column : (*known)->law.x) at[column] = column_value(measured, column);
-      const auto prediction = analysis::predict((*known)->law, at);
+      const auto prediction = (*known)->predictor.predict(at);
       if (!prediction.ok()) return prediction.status();
       v1::Verification& row = *response.add_verifications();
       *row.mutable_prediction() = message_of(*prediction, **known, at);
@@ -298,7 +298,7 @@ absl::StatusOr<LawsService::KnownLaw> LawsService::remember(StoredLaw stored) {
   absl::StatusOr<analysis::Law> parsed = analysis::from_json(stored.document);
   if (!parsed.ok())
     return absl::DataLossError(fmt::format("law {}: {}", stored.id, std::string(parsed.status().message())));
-  KnownLaw known = std::make_shared<const Known>(Known{std::move(stored), *std::move(parsed)});
+  KnownLaw known = std::make_shared<const Known>(std::move(stored), *std::move(parsed));
   const std::lock_guard lock(laws_mutex_);
   if (laws_.size() >= kMaxKnownLaws) laws_.erase(laws_.begin());
   return laws_.emplace(known->stored.id, known).first->second;

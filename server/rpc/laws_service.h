@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "analysis/law.h"
+#include "analysis/predictor.h"
 #include "scalelaw/v1/laws.grpc.pb.h"
 #include "server/store/store.h"
 
@@ -41,8 +42,11 @@ class LawsService final : public v1::Laws::CallbackService {
  private:
   /// A stored law with its document parsed.
   struct Known {
+    Known(StoredLaw stored_law, analysis::Law parsed)
+        : stored(std::move(stored_law)), law(std::move(parsed)), predictor(law) {}
     StoredLaw stored;
     analysis::Law law;
+    analysis::Predictor predictor;
   };
   using KnownLaw = std::shared_ptr<const Known>;
   struct Job {

@@ -116,10 +116,9 @@ TEST(Predict, AMeasurementMayExceedTheCeilingByItsNoise) {
 
 TEST(Predict, WarnsBeyondTenTimesTheFittedRange) {
   const Law law = fitted("power");
-  const size_t usual = law.warnings.size();
-  EXPECT_EQ(predict(law, {{"flops", law.ranges[0].high * 9}})->warnings.size(), usual);
+  EXPECT_TRUE(predict(law, {{"flops", law.ranges[0].high * 9}})->warnings.empty());
   const auto far = predict(law, {{"flops", law.ranges[0].high * 50}});
-  ASSERT_EQ(far->warnings.size(), usual + 1);
+  ASSERT_EQ(far->warnings.size(), 1u);
   EXPECT_NE(far->warnings.back().find("50 times beyond"), std::string::npos);
 }
 
