@@ -74,6 +74,10 @@ std::vector<double> BoundedScore::parameters(const double* c, const double* log_
   return {std::exp(c[0] + log_scale[0]), c[1], c[2]};
 }
 
+Hold BoundedScore::hold(size_t j, double value, const double* log_scale) const {
+  return {j == 0 ? std::log(value) - log_scale[0] : value, -1, 0};
+}
+
 double BoundedScore::value(const double* p, const double* x) const {
   return score(std::log(x[0]) - std::log(p[0]), p[1], p[2]);
 }

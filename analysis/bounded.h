@@ -27,6 +27,7 @@ class BoundedScore : public Form {
   void second_order(const double* coordinates, const double* logx, SecondOrder& out) const override;
   std::vector<std::string> parameter_names() const override { return {"x0", "b", "s"}; }
   std::vector<double> parameters(const double* coordinates, const double* log_scale) const override;
+  Hold hold(size_t j, double value, const double* log_scale) const override;
   double value(const double* parameters, const double* x) const override;
   std::string formula(const double* parameters, const std::vector<std::string>& columns) const override;
 

@@ -48,6 +48,7 @@ json parameters_to_json(const Law& law) {
                       {"se", number(p.se)},
                       {"ci95", {number(p.ci95_low), number(p.ci95_high)}},
                       {"identified", p.identified}};
+    if (p.fixed) object[p.name]["fixed"] = true;
   }
   return {{"order", std::move(order)}, {"values", std::move(object)}};
 }
@@ -68,7 +69,7 @@ Law parse(const json& document) {
     const json& p = document.at("parameters").at(name.get<std::string>());
     law.parameters.push_back({name.get<std::string>(), to_number(p.at("value")), to_number(p.at("se")),
                               to_number(p.at("ci95").at(0)), to_number(p.at("ci95").at(1)),
-                              p.at("identified").get<bool>()});
+                              p.at("identified").get<bool>(), p.value("fixed", false)});
   }
   if (document.contains("bounds")) {
     law.chance = to_number(document.at("bounds").at("chance"));

@@ -32,7 +32,7 @@ double quantile(const std::vector<double>& sorted, double q) {
 }
 
 std::vector<Parameter> describe_parameters(const Problem& problem, const Sample& sample, const Optimum& optimum,
-                                           const std::vector<Draw>& draws) {
+                                           const std::vector<Draw>& draws, const std::map<std::string, double>& fixed) {
   const std::vector<Coordinate> coordinates = problem.form->coordinates(sample.logx);
   std::vector<double> low, high;
   for (const Coordinate& c : coordinates) {
@@ -59,7 +59,8 @@ std::vector<Parameter> describe_parameters(const Problem& problem, const Sample&
     const double margin = 1e-6 * std::abs(values[j]);
     const bool at_low = std::isfinite(lowest[j]) && p.ci95_low <= lowest[j] + margin;
     const bool at_high = std::isfinite(highest[j]) && p.ci95_high >= highest[j] - margin;
-    p.identified = !at_low && !at_high;
+    p.fixed = fixed.contains(p.name);
+    p.identified = p.fixed || (!at_low && !at_high);
     result.push_back(std::move(p));
   }
   return result;
@@ -200,7 +201,7 @@ absl::StatusOr<Law> fit(const std::vector<Observation>& observations, const FitO
   law.draws = bootstrap(problem, sample, best, noise, options.bootstrap, options.seed, options.threads);
   law.sigma = noise.sigma;
   law.sigma_dof = noise.dof;
-  law.parameters = describe_parameters(problem, sample, best, law.draws);
+  law.parameters = describe_parameters(problem, sample, best, law.draws, options.fixed);
   law.formula = options.metric + " = " + problem.form->formula(law.basins[0].parameters.data(), problem.columns);
   law.points_kind = problem.on_frontier ? "frontier" : "all";
   law.observations_hash = options.observations_hash;

@@ -34,6 +34,14 @@ struct SecondOrder {
   SmallMatrix hessian;
 };
 
+/// Coordinate j where parameter j is held at a value: c_j = factor·exp(slope·c_exponent), a constant where there is no
+/// exponent. What is a constant in natural units may depend on an exponent in scaled ones.
+struct Hold {
+  double factor = 0;
+  int exponent = -1;
+  double slope = 0;
+};
+
 /// Bounds of a score; unused by forms that have none.
 struct Bounds {
   double chance = 0;
@@ -50,7 +58,8 @@ struct Workspace {
 /// y = offset(x; θ) + Σ_j c_j·φ_j(x; θ): c the linear coordinates, θ the others; linear ones come first.
 ///
 /// Rows of `logx` are ln x in units of each column's geometric mean. Two parametrisations: *coordinates* (what is
-/// optimised, well scaled) and *parameters* (what is reported, in natural units).
+/// optimised, well scaled) and *parameters* (what is reported, in natural units); coordinate j is parameter j in other
+/// units.
 class Form {
  public:
   virtual ~Form() = default;
@@ -82,6 +91,8 @@ class Form {
   virtual std::vector<std::string> parameter_names() const = 0;
   /// Coordinates to parameters; log_scale: ln of each column's geometric mean.
   virtual std::vector<double> parameters(const double* coordinates, const double* log_scale) const = 0;
+  /// Coordinate j where parameter j is held at `value`. Default: where they are one and the same.
+  virtual Hold hold(size_t j, double value, const double* log_scale) const;
   /// The curve at natural x.
   virtual double value(const double* parameters, const double* x) const = 0;
   /// The formula with numbers in it, without `y = `.

@@ -55,6 +55,9 @@ class VarPower : public SumOfPowers {
   std::vector<double> parameters(const double* c, const double* log_scale) const override {
     return {std::exp(std::log(c[0]) / c[1] - log_scale[0]), c[1]};
   }
+  Hold hold(size_t j, double value, const double* log_scale) const override {
+    return j == 0 ? Hold{1, 1, std::log(value) + log_scale[0]} : Hold{value, -1, 0};
+  }
   double value(const double* p, const double* x) const override {
     return std::exp(p[1] * (std::log(p[0]) + std::log(x[0])));
   }
@@ -96,17 +99,22 @@ void Form::values(const double* coordinates, const Eigen::MatrixXd& logx, Worksp
 
 void Form::accumulate(const double* coordinates, const Eigen::MatrixXd& logx, Workspace&, const Eigen::VectorXd& first,
                       const Eigen::VectorXd& second, SmallVector& gradient, SmallMatrix& hessian) const {
-  const auto size = static_cast<Eigen::Index>(parameter_names().size());
-  gradient.setZero(size);
-  hessian.setZero(size, size);
   SecondOrder at;
   double x[kMaxParameters];
   for (Eigen::Index i = 0; i < logx.rows(); ++i) {
     for (Eigen::Index c = 0; c < logx.cols(); ++c) x[c] = logx(i, c);
     second_order(coordinates, x, at);
+    if (i == 0) {
+      gradient.setZero(at.gradient.size());
+      hessian.setZero(at.gradient.size(), at.gradient.size());
+    }
     gradient += first[i] * at.gradient;
     hessian += first[i] * at.hessian + second[i] * at.gradient * at.gradient.transpose();
   }
+}
+
+Hold Form::hold(size_t, double value, const double*) const {
+  return {value, -1, 0};
 }
 
 std::unique_ptr<const Form> make_form(std::string_view name, const Bounds& bounds) {

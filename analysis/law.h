@@ -56,6 +56,10 @@ struct FitOptions {
   std::string objective;
   /// In units of the residual. Default: 1e-3 (Hoffmann et al. 2022).
   std::optional<double> huber_delta;
+  /// Instead of huber_delta: δ = huber_scale·σ, with σ = 1.4826·median |r| of a fit by least absolute deviation.
+  std::optional<double> huber_scale;
+  /// Parameters that are held at a value, in natural units, while the others are fitted: name → value.
+  std::map<std::string, double> fixed;
   /// Bounds of a score: its value by guessing, and what its scorer gives to real data.
   std::optional<double> chance;
   std::optional<double> ceiling;
@@ -85,6 +89,8 @@ struct Parameter {
   double ci95_high = 0;
   /// False where the observations do not determine it: its interval reaches a bound of the search.
   bool identified = true;
+  /// Held at its value by `FitOptions::fixed`.
+  bool fixed = false;
 };
 
 /// What was minimised, and its value at the optimum: the sum over points, not the mean.
@@ -161,8 +167,8 @@ bool within_flops(const FitOptions& options, double flops);
 ///
 /// The optimum is global: exhaustive over the exponents with the linear parameters eliminated, every basin polished.
 /// Intervals come from a bootstrap over runs in which the frontier is recomputed (see analysis/bootstrap.h).
-/// Errors: INVALID_ARGUMENT naming the field for an unknown form, column, residual or objective (with those that
-/// exist), for values that are not finite, not positive where logs are taken, or far outside a score's bounds;
+/// Errors: INVALID_ARGUMENT naming the field for an unknown form, column, parameter, residual or objective (with those
+/// that exist), for values that are not finite, not positive where logs are taken, or far outside a score's bounds;
 /// FAILED_PRECONDITION for what the observations lack: too few points (how many there are, how many are needed),
 /// a column without variation.
 absl::StatusOr<Law> fit(const std::vector<Observation>& observations, const FitOptions& options);

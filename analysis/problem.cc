@@ -8,6 +8,7 @@
 #include <set>
 
 #include "absl/status/status.h"
+#include "analysis/pinned.h"
 
 namespace scalelaw::analysis {
 namespace {
@@ -93,6 +94,11 @@ absl::Status resolve_criterion(const FitOptions& options, Problem& problem) {
     return absl::InvalidArgumentError(fmt::format("objective: '{}' is unknown; known: l2, huber, lad", kind));
   problem.criterion.residual = residual == "raw" ? Residual::kRaw : Residual::kLog;
   problem.criterion.penalty = kind == "l2" ? Penalty::kL2 : kind == "huber" ? Penalty::kHuber : Penalty::kLad;
+  if (options.huber_scale && (kind != "huber" || options.huber_delta))
+    return absl::InvalidArgumentError(fmt::format(
+        "huber_scale: {}", kind != "huber" ? "is for objective huber only" : "give it or huber_delta, not both"));
+  if (options.huber_scale && !(*options.huber_scale > 0 && std::isfinite(*options.huber_scale)))
+    return absl::InvalidArgumentError(fmt::format("huber_scale: must be positive, not {}", *options.huber_scale));
   if (kind == "huber") {
     problem.criterion.delta = options.huber_delta.value_or(1e-3);
     if (!(problem.criterion.delta > 0) || !std::isfinite(problem.criterion.delta))
@@ -148,7 +154,11 @@ void take_points(Problem& problem) {
 
 /// A floor costs a parameter: three points carry a power law only.
 absl::Status check_count(const FitOptions& options, Problem& problem) {
-  const auto count = [&] { return static_cast<int>(problem.form->parameter_names().size()); };
+  const auto count = [&] {
+    const std::vector<std::string> names = problem.form->parameter_names();
+    return static_cast<int>(
+        std::count_if(names.begin(), names.end(), [&](const auto& name) { return !options.fixed.contains(name); }));
+  };
   const int points = static_cast<int>(problem.points.size());
   if (options.form.empty() && problem.form->name() == "power-floor" && points == count()) {
     problem.warnings.push_back(
@@ -159,9 +169,9 @@ absl::Status check_count(const FitOptions& options, Problem& problem) {
   }
   if (points < count() + 1)
     return absl::FailedPreconditionError(
-        fmt::format("too few points: {} {}, but form '{}' has {} parameters and needs at least {}", points,
+        fmt::format("too few points: {} {}, but form '{}' has {} {}parameters and needs at least {}", points,
                     problem.on_frontier ? "on the compute frontier (one per budget)" : "observations",
-                    problem.form->name(), count(), count() + 1));
+                    problem.form->name(), count(), options.fixed.empty() ? "" : "free ", count() + 1));
   return absl::OkStatus();
 }
 
@@ -178,6 +188,39 @@ absl::Status check_variation(Problem& problem) {
     for (double value : values) log_mean += std::log(value) / static_cast<double>(values.size());
     problem.log_scale.push_back(log_mean);
   }
+  return absl::OkStatus();
+}
+
+absl::Status pin_parameters(const FitOptions& options, Problem& problem) {
+  if (options.fixed.empty()) return absl::OkStatus();
+  auto pinned = Pinned::make(std::move(problem.form), options.fixed, problem.log_scale);
+  if (!pinned.ok()) return pinned.status();
+  problem.form = *std::move(pinned);
+  return absl::OkStatus();
+}
+
+/// δ in units of the noise: from residuals about a curve that outliers have little say in.
+absl::Status scale_delta(const FitOptions& options, Problem& problem) {
+  if (!options.huber_scale) return absl::OkStatus();
+  const Sample sample = make_sample(problem.points, problem);
+  const std::vector<Optimum> optima = minimise(*problem.form, sample, {problem.criterion.residual, Penalty::kLad, 0});
+  if (optima.empty()) return absl::FailedPreconditionError("huber_scale: no curve of this form comes near the points");
+  Workspace work;
+  Eigen::VectorXd curve;
+  problem.form->values(optima.front().coordinates.data(), sample.logx, work, curve);
+  std::vector<double> size(problem.points.size());
+  for (size_t i = 0; i < size.size(); ++i) {
+    const auto row = static_cast<Eigen::Index>(i);
+    size[i] = std::abs(problem.criterion.residual_of(curve[row], sample.y[row]));
+  }
+  const auto middle = size.begin() + static_cast<std::ptrdiff_t>(size.size() / 2);
+  std::nth_element(size.begin(), middle, size.end());
+  // 1.4826: the standard deviation of a normal distribution in units of its median absolute deviation.
+  problem.criterion.delta = *options.huber_scale * 1.4826 * *middle;
+  if (!(problem.criterion.delta > 0))
+    return absl::FailedPreconditionError(
+        "huber_scale: most points lie on the curve exactly, so there is no noise to "
+        "scale δ by; give huber_delta");
   return absl::OkStatus();
 }
 
@@ -244,6 +287,8 @@ absl::StatusOr<Problem> make_problem(const std::vector<Observation>& observation
   take_points(problem);
   if (absl::Status status = check_count(options, problem); !status.ok()) return status;
   if (absl::Status status = check_variation(problem); !status.ok()) return status;
+  if (absl::Status status = pin_parameters(options, problem); !status.ok()) return status;
+  if (absl::Status status = scale_delta(options, problem); !status.ok()) return status;
   return problem;
 }
 

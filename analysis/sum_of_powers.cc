@@ -137,6 +137,12 @@ std::vector<double> SumOfPowers::parameters(const double* c, const double* log_s
   return result;
 }
 
+Hold SumOfPowers::hold(size_t j, double value, const double* log_scale) const {
+  const size_t linear = spec_.terms.size();
+  if (j >= linear || spec_.terms[j].exponent < 0) return {value, -1, 0};
+  return {value, static_cast<int>(linear) + spec_.terms[j].exponent, log_slope(spec_.terms[j], log_scale)};
+}
+
 double SumOfPowers::value(const double* p, const double* x) const {
   const size_t linear = spec_.terms.size();
   double sum = 0;

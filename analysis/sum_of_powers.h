@@ -47,6 +47,7 @@ class SumOfPowers : public Form {
                   const Eigen::VectorXd& second, SmallVector& gradient, SmallMatrix& hessian) const override;
   std::vector<std::string> parameter_names() const override;
   std::vector<double> parameters(const double* coordinates, const double* log_scale) const override;
+  Hold hold(size_t j, double value, const double* log_scale) const override;
   double value(const double* parameters, const double* x) const override;
   std::string formula(const double* parameters, const std::vector<std::string>& columns) const override;
 

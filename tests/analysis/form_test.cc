@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "analysis/law.h"
+#include "analysis/pinned.h"
 #include "analysis/random.h"
 
 namespace scalelaw::analysis {
@@ -72,6 +73,36 @@ TEST_P(EveryForm, ParametersInNaturalUnitsGiveTheSameCurve) {
   for (Eigen::Index c = 0; c < logx_.cols(); ++c) x.push_back(3e9 * std::exp(logx_(1, c)));
   const double expected = curve(at_).value;
   EXPECT_NEAR(form_->value(parameters.data(), x.data()), expected, 1e-9 * std::abs(expected));
+}
+
+TEST_P(EveryForm, AParameterThatIsHeldKeepsItsValueAndTheCurve) {
+  const std::vector<double> log_scale(static_cast<size_t>(logx_.cols()), std::log(3e4));
+  const std::vector<double> parameters = form_->parameters(at_.data(), log_scale.data());
+  const SecondOrder expected = curve(at_);
+  for (size_t j = 0; j < at_.size(); ++j) {
+    const std::string name = form_->parameter_names()[j];
+    auto pinned = Pinned::make(make_form(GetParam(), Bounds{0.3, 0.95}), {{name, parameters[j]}}, log_scale);
+    ASSERT_TRUE(pinned.ok()) << pinned.status();
+    std::vector<double> free = at_;
+    free.erase(free.begin() + static_cast<std::ptrdiff_t>(j));
+    const Eigen::VectorXd row = logx_.row(1);
+    SecondOrder here, above, below;
+    (*pinned)->second_order(free.data(), row.data(), here);
+    EXPECT_NEAR(here.value, expected.value, 1e-9 * std::abs(expected.value)) << name;
+    EXPECT_EQ((*pinned)->parameters(free.data(), log_scale.data())[j], parameters[j]);
+    for (size_t i = 0; i < free.size(); ++i) {
+      constexpr double kStep = 1e-5;
+      std::vector<double> up = free, down = free;
+      up[i] += kStep;
+      down[i] -= kStep;
+      (*pinned)->second_order(up.data(), row.data(), above);
+      (*pinned)->second_order(down.data(), row.data(), below);
+      const auto a = static_cast<Eigen::Index>(i);
+      const double scale = 1 + here.hessian.cwiseAbs().maxCoeff();
+      EXPECT_NEAR(here.gradient[a], (above.value - below.value) / (2 * kStep), 1e-6 * scale) << name;
+      EXPECT_NEAR(here.hessian(a, a), (above.gradient[a] - below.gradient[a]) / (2 * kStep), 1e-5 * scale) << name;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Forms, EveryForm, testing::ValuesIn(form_names()), [](const auto& param_info) {
