@@ -9,7 +9,6 @@
 namespace scalelaw::analysis {
 namespace {
 
-constexpr double kSameBudget = 0.02;
 constexpr double kSameSize = 0.001;
 
 double level(const Observation& o) {
@@ -91,11 +90,11 @@ void fit_parabola(IsoFlop& iso, Better better) {
 
 }  // namespace
 
-std::vector<Cell> cells(const std::vector<Observation>& observations) {
+std::vector<Cell> cells(const std::vector<Observation>& observations, double same_budget) {
   std::vector<int> all(observations.size());
   std::iota(all.begin(), all.end(), 0);
   std::vector<Cell> result;
-  for (const auto& budget : group(all, kSameBudget, [&](int i) { return level(observations[i]); })) {
+  for (const auto& budget : group(all, same_budget, [&](int i) { return level(observations[i]); })) {
     double log_level = 0;
     for (int i : budget) log_level += std::log(level(observations[i]));
     const double level_mean = std::exp(log_level / static_cast<double>(budget.size()));
@@ -116,16 +115,22 @@ std::vector<Cell> frontier(const std::vector<Observation>& observations, Better 
   return best;
 }
 
+IsoFlop isoflop_minimum(std::vector<Cell> sizes, Better better) {
+  IsoFlop iso;
+  iso.budget_flops = sizes.front().budget_flops;
+  iso.cells = std::move(sizes);
+  fit_parabola(iso, better);
+  return iso;
+}
+
 std::vector<IsoFlop> isoflop_minima(const std::vector<Observation>& observations, Better better) {
-  std::vector<IsoFlop> result;
+  std::vector<std::vector<Cell>> budgets;
   for (Cell& cell : cells(observations)) {
-    if (result.empty() || result.back().budget_flops != cell.budget_flops) {
-      result.emplace_back();
-      result.back().budget_flops = cell.budget_flops;
-    }
-    result.back().cells.push_back(std::move(cell));
+    if (budgets.empty() || budgets.back().front().budget_flops != cell.budget_flops) budgets.emplace_back();
+    budgets.back().push_back(std::move(cell));
   }
-  for (IsoFlop& iso : result) fit_parabola(iso, better);
+  std::vector<IsoFlop> result;
+  for (std::vector<Cell>& sizes : budgets) result.push_back(isoflop_minimum(std::move(sizes), better));
   return result;
 }
 

@@ -24,9 +24,11 @@ struct Cell {
   std::vector<int> members;
 };
 
+inline constexpr double kSameBudget = 0.02;
+
 /// The cells of a ladder, by budget, then by size. Observations belong to one budget when their budget (or, where they
-/// had none, their flops) agrees within 2 %, and to one size when their params do within 0.1 %.
-std::vector<Cell> cells(const std::vector<Observation>& observations);
+/// had none, their flops) agrees within a share, and to one size when their params do within 0.1 %.
+std::vector<Cell> cells(const std::vector<Observation>& observations, double same_budget = kSameBudget);
 
 /// The best cell of each budget, by budget: minimum of a loss, maximum of a score.
 ///
@@ -49,6 +51,9 @@ struct IsoFlop {
   /// Why it is not bracketed; empty otherwise.
   std::string reason;
 };
+
+/// The parabola through one budget's sizes, at least one.
+IsoFlop isoflop_minimum(std::vector<Cell> sizes, Better better);
 
 /// One parabola per budget that has at least one size.
 std::vector<IsoFlop> isoflop_minima(const std::vector<Observation>& observations, Better better);

@@ -74,6 +74,8 @@ absl::StatusOr<PowerLaw> fit_power_law(const std::vector<double>& x, const std::
 
 double student_quantile(double p, double dof) {
   if (p < 0.5) return -student_quantile(1 - p, dof);
+  constexpr double kGauss = 1e5;
+  if (dof > kGauss) return normal_quantile(p);
   if (dof == 1) return std::tan(std::numbers::pi * (p - 0.5));
   // The distribution function of t = tan φ·√dof: an integral of cos^(dof−1), by Simpson's rule, then Newton's method
   // from the normal quantile. Smooth on a finite range, so that it converges fast.
