@@ -13,16 +13,32 @@ namespace scalelaw::analysis {
 /// Minimises a smooth function inside low ≤ p ≤ high from a start in the box, by Newton steps with exact Hessians,
 /// damped as Levenberg and Marquardt do, on the coordinates that are not held at a bound. Returns the minimum value.
 ///
-/// `function(p, out)` fills value, gradient and Hessian; a value that is not finite rejects the step.
+/// `function(p, out)` fills value, gradient and Hessian; a value that is not finite rejects the step. Or, where a value
+/// alone is cheaper: `function.value(p)`, then `function.derivatives(p, out)` at a p that is kept.
 template <class Function>
 double newton(Function&& function, SmallVector& p, const SmallVector& low, const SmallVector& high,
               int max_iterations = 200) {
   const Eigen::Index size = p.size();
+  constexpr bool kTwoSteps = requires {
+    function.value(p);
+  };
   SecondOrder here, there;
-  function(p, here);
+  const auto look = [&](const SmallVector& at) {
+    if constexpr (kTwoSteps)
+      there.value = function.value(at);
+    else
+      function(at, there);
+  };
+  const auto keep = [&](const SmallVector& at) {
+    if constexpr (kTwoSteps) function.derivatives(at, there);
+    std::swap(here, there);
+  };
+  look(p);
+  if (!std::isfinite(there.value)) return there.value;
+  keep(p);
   double damping = 1e-3;
   int tiny_steps = 0;
-  for (int iteration = 0; iteration < max_iterations && std::isfinite(here.value); ++iteration) {
+  for (int iteration = 0; iteration < max_iterations; ++iteration) {
     int free[kMaxParameters];
     int count = 0;
     for (int i = 0; i < size; ++i) {
@@ -47,12 +63,12 @@ double newton(Function&& function, SmallVector& p, const SmallVector& low, const
         const SmallVector step = factor.solve(-gradient);
         SmallVector next = p;
         for (int a = 0; a < count; ++a) next[free[a]] = std::clamp(p[free[a]] + step[a], low[free[a]], high[free[a]]);
-        function(next, there);
+        look(next);
         if (there.value < here.value) {
           const double gain = here.value - there.value;
           tiny_steps = gain <= 1e-13 * std::abs(here.value) ? tiny_steps + 1 : 0;
           p = next;
-          std::swap(here, there);
+          keep(p);
           damping = std::max(damping * 0.1, 1e-14);
           moved = true;
           break;

@@ -1,16 +1,63 @@
 #include "analysis/resample.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <map>
+#include <unordered_map>
+
+#include "analysis/kernels.h"
 
 namespace scalelaw::analysis {
 namespace {
 
 /// Grid minima that are polished in each draw, besides the optimum of the whole sample.
 constexpr size_t kMaxStarts = 3;
+/// Rows, and coefficients of these, that are worked on together: what fits into a core's own cache.
+constexpr Eigen::Index kBlockRows = 256;
+constexpr Eigen::Index kBlockProducts = 64;
+
+/// 128 bits that tell columns apart.
+using Fingerprint = std::pair<std::uint64_t, std::uint64_t>;
+
+Fingerprint fingerprint(const double* values, Eigen::Index count) {
+  Fingerprint f{0x9e3779b97f4a7c15u, 0xc2b2ae3d27d4eb4fu};
+  for (Eigen::Index i = 0; i < count; ++i) {
+    const auto bits = std::bit_cast<std::uint64_t>(values[i]);
+    f.first = std::rotl((f.first ^ bits) * 0xbf58476d1ce4e5b9u, 29);
+    f.second = std::rotl((f.second ^ bits) * 0x94d049bb133111ebu, 31);
+  }
+  return f;
+}
+
+Eigen::Index up_to_lanes(Eigen::Index count) {
+  return (count + kLanes - 1) / kLanes * kLanes;
+}
 
 }  // namespace
+
+class Resampler::Columns {
+ public:
+  Columns(const Form& form, const Grid& grid) : form_(form), grid_(grid) {}
+
+  const double* at(const Source& source, const Eigen::MatrixXd& logx, const Eigen::Ref<const Eigen::VectorXd>& y) {
+    if (source.point != point_) {
+      point_ = source.point;
+      double theta[kMaxParameters];
+      grid_.theta(point_, theta);
+      form_.basis(theta, logx, phi_, rest_);
+      rest_ = y - rest_;
+    }
+    return source.column < phi_.cols() ? phi_.col(source.column).data() : rest_.data();
+  }
+
+ private:
+  const Form& form_;
+  const Grid& grid_;
+  size_t point_ = ~size_t{0};
+  Eigen::MatrixXd phi_;
+  Eigen::VectorXd rest_;
+};
 
 Resampler::Resampler(const Form& form, const Sample& sample, const Criterion& criterion, const Optimum& optimum)
     : form_(form),
@@ -18,71 +65,104 @@ Resampler::Resampler(const Form& form, const Sample& sample, const Criterion& cr
       criterion_(criterion),
       optimum_(optimum),
       grid_(form.coordinates(sample.logx)),
+      box_(form.coordinates(sample.logx)),
       linear_(optimum.coordinates.size() - static_cast<Eigen::Index>(grid_.axes.size())),
-      features_(linear_ * (linear_ + 1) / 2 + linear_ + 1) {
-  const Eigen::Index rows = sample.y.size();
-  Eigen::VectorXd scale(rows);
-  SecondOrder at;
-  double x[kMaxParameters];
-  for (Eigen::Index i = 0; i < rows; ++i) {
-    for (Eigen::Index c = 0; c < sample.logx.cols(); ++c) x[c] = sample.logx(i, c);
-    form.second_order(optimum.coordinates.data(), x, at);
+      features_(linear_ * (linear_ + 1) / 2 + linear_ + 1),
+      scale_(sample.y.size()) {
+  Workspace work;
+  Eigen::VectorXd curve;
+  form.values(optimum.coordinates.data(), sample.logx, work, curve);
+  for (Eigen::Index i = 0; i < scale_.size(); ++i) {
     const double unit = criterion.residual == Residual::kLog ? 1 / sample.y[i] : 1;
-    scale[i] = unit * unit * criterion.robust_weight(criterion.residual_of(at.value, sample.y[i]));
+    scale_[i] = unit * unit * criterion.robust_weight(criterion.residual_of(curve[i], sample.y[i]));
   }
-  Eigen::MatrixXd phi;
-  Eigen::VectorXd offset;
-  double theta[kMaxParameters];
-  std::map<std::vector<double>, int> seen;
-  std::vector<double> coefficient(static_cast<size_t>(rows));
+  find_distinct();
+}
+
+void Resampler::find_distinct() {
+  std::map<Fingerprint, int> seen;
+  std::unordered_map<std::uint64_t, std::int32_t> products;
+  Columns columns(form_, grid_);
+  place_.reserve(grid_.size * static_cast<size_t>(features_));
   for (size_t point = 0; point < grid_.size; ++point) {
-    grid_.theta(point, theta);
-    form.basis(theta, sample.logx, phi, offset);
-    const auto put = [&](const auto& a, const auto& b) {
-      Eigen::Map<Eigen::VectorXd>(coefficient.data(), rows) = a.cwiseProduct(b).cwiseProduct(scale);
-      place_.push_back(seen.try_emplace(coefficient, static_cast<int>(seen.size())).first->second);
+    int id[kMaxParameters + 1];
+    for (Eigen::Index a = 0; a <= linear_; ++a) {
+      const double* values = columns.at({point, a}, sample_.logx, sample_.y);
+      const auto [at, added] =
+          seen.try_emplace(fingerprint(values, sample_.y.size()), static_cast<int>(columns_.size()));
+      if (added) columns_.push_back({point, a});
+      id[a] = at->second;
+    }
+    const auto put = [&](int a, int b) {
+      const auto [low, high] = std::minmax(a, b);
+      const auto key = static_cast<std::uint64_t>(low) << 32 | static_cast<std::uint64_t>(high);
+      const auto [at, added] = products.try_emplace(key, static_cast<std::int32_t>(products_.size()));
+      if (added) products_.emplace_back(low, high);
+      place_.push_back(at->second);
     };
-    const Eigen::VectorXd rest = sample.y - offset;
     for (Eigen::Index a = 0; a < linear_; ++a)
-      for (Eigen::Index b = 0; b <= a; ++b) put(phi.col(a), phi.col(b));
-    for (Eigen::Index a = 0; a < linear_; ++a) put(phi.col(a), rest);
-    put(rest, rest);
+      for (Eigen::Index b = 0; b <= a; ++b) put(id[a], id[b]);
+    for (Eigen::Index a = 0; a < linear_; ++a) put(id[a], id[linear_]);
+    put(id[linear_], id[linear_]);
   }
-  distinct_.resize(static_cast<Eigen::Index>(seen.size()), rows);
-  for (const auto& [values, place] : seen)
-    distinct_.row(place) = Eigen::Map<const Eigen::RowVectorXd>(values.data(), rows);
+}
+
+std::vector<double> Resampler::coefficients(const Eigen::MatrixXd& weights, Eigen::Index from,
+                                            Eigen::Index count) const {
+  const Eigen::Index draws = up_to_lanes(count), rows = sample_.y.size();
+  const auto products = static_cast<Eigen::Index>(products_.size());
+  std::vector<double> sums(static_cast<size_t>(products * draws));
+  const Eigen::Index height = std::min(kBlockRows, rows);
+  Eigen::MatrixXd distinct(height, static_cast<Eigen::Index>(columns_.size()));
+  Eigen::MatrixXd block_products(height, kBlockProducts);
+  Eigen::MatrixXd block_weights(draws, height);
+  for (Eigen::Index start = 0; start < rows; start += height) {
+    const Eigen::Index here = std::min(height, rows - start);
+    const Eigen::MatrixXd logx = sample_.logx.middleRows(start, here);
+    const auto y = sample_.y.segment(start, here);
+    Columns columns(form_, grid_);
+    for (size_t c = 0; c < columns_.size(); ++c)
+      std::copy_n(columns.at(columns_[c], logx, y), here, distinct.col(static_cast<Eigen::Index>(c)).data());
+    block_weights.leftCols(here).setZero();
+    block_weights.topLeftCorner(count, here) = weights.block(start, from, here, count).transpose();
+    for (Eigen::Index p = 0; p < products; p += kBlockProducts) {
+      const Eigen::Index some = std::min(kBlockProducts, products - p);
+      // Packed: the kernel takes one product after another, `here` values each.
+      Eigen::Map<Eigen::MatrixXd> packed(block_products.data(), here, some);
+      for (Eigen::Index k = 0; k < some; ++k) {
+        const auto [a, b] = products_[static_cast<size_t>(p + k)];
+        packed.col(k) = distinct.col(a)
+                            .head(here)
+                            .cwiseProduct(distinct.col(b).head(here))
+                            .cwiseProduct(scale_.segment(start, here));
+      }
+      kernels().weighted_sums(here, some, draws, packed.data(), block_weights.data(), sums.data() + p * draws);
+    }
+  }
+  return sums;
 }
 
 std::vector<Optimum> Resampler::minimise(const Eigen::MatrixXd& weights) const {
-  // Columns are padded to a fixed number: how a product is summed must not depend on how many draws there are.
-  Eigen::MatrixXd padded = Eigen::MatrixXd::Zero(weights.rows(), kBatch);
   std::vector<Optimum> optima;
+  const auto points = static_cast<Eigen::Index>(grid_.size);
+  std::vector<double> lanes(grid_.size * kLanes), value(grid_.size);
   for (Eigen::Index from = 0; from < weights.cols(); from += kBatch) {
     const Eigen::Index count = std::min<Eigen::Index>(kBatch, weights.cols() - from);
-    padded.leftCols(count) = weights.middleCols(from, count);
-    padded.rightCols(kBatch - count).setZero();
-    const Eigen::MatrixXd coefficients = distinct_ * padded;
-    for (Eigen::Index d = 0; d < count; ++d)
-      optima.push_back(minimise_one(coefficients.col(d).data(), weights.col(from + d)));
+    const std::vector<double> sums = coefficients(weights, from, count);
+    const Eigen::Index stride = up_to_lanes(count);
+    for (Eigen::Index d = 0; d < count; ++d) {
+      const Eigen::Index lane = d % kLanes;
+      if (lane == 0)
+        kernels().profile(static_cast<int>(linear_), points, place_.data(), sums.data() + d, stride, lanes.data());
+      for (size_t point = 0; point < grid_.size; ++point) value[point] = lanes[point * kLanes + lane];
+      optima.push_back(minimise_one(sums.data() + d, stride, value, weights.col(from + d)));
+    }
   }
   return optima;
 }
 
-Optimum Resampler::minimise_one(const double* coefficients, const Eigen::VectorXd& weight) const {
-  std::vector<double> value(grid_.size);
-  std::vector<SmallVector> linear(grid_.size);
-  SmallMatrix g(linear_, linear_);
-  SmallVector h(linear_);
-  for (size_t point = 0; point < grid_.size; ++point) {
-    const int* place = place_.data() + static_cast<Eigen::Index>(point) * features_;
-    for (Eigen::Index a = 0; a < linear_; ++a)
-      for (Eigen::Index b = 0; b <= a; ++b) g(a, b) = g(b, a) = coefficients[*place++];
-    for (Eigen::Index a = 0; a < linear_; ++a) h[a] = coefficients[*place++];
-    linear[point] = nonnegative_minimum(g, h);
-    // At the minimum over the active set, cᵀGc = hᵀc.
-    value[point] = coefficients[*place] / 2 - h.dot(linear[point]) / 2;
-  }
-
+Optimum Resampler::minimise_one(const double* coefficients, Eigen::Index stride, const std::vector<double>& value,
+                                const Eigen::VectorXd& weight) const {
   std::vector<size_t> starts;
   for (size_t point = 0; point < grid_.size; ++point)
     if (std::isfinite(value[point]) && grid_.minimum(value, point)) starts.push_back(point);
@@ -90,19 +170,25 @@ Optimum Resampler::minimise_one(const double* coefficients, const Eigen::VectorX
   if (starts.size() > kMaxStarts) starts.resize(kMaxStarts);
 
   const Sample drawn = drawn_rows(weight);
-  Optimum best = polish(form_, drawn, criterion_, optimum_.coordinates);
+  Optimum best = polish(form_, drawn, criterion_, box_, optimum_.coordinates);
+  SmallMatrix g(linear_, linear_);
+  SmallVector h(linear_);
   for (size_t point : starts) {
     if (near(point, best.coordinates)) continue;
+    const std::int32_t* place = place_.data() + static_cast<Eigen::Index>(point) * features_;
+    for (Eigen::Index a = 0; a < linear_; ++a)
+      for (Eigen::Index b = 0; b <= a; ++b) g(a, b) = g(b, a) = coefficients[*place++ * stride];
+    for (Eigen::Index a = 0; a < linear_; ++a) h[a] = coefficients[*place++ * stride];
     double theta[kMaxParameters];
     SmallVector start(optimum_.coordinates.size());
     grid_.theta(point, theta);
-    start << linear[point], Eigen::Map<const Eigen::VectorXd>(theta, static_cast<Eigen::Index>(grid_.axes.size()));
-    Optimum candidate = polish(form_, drawn, criterion_, start);
+    start << nonnegative_minimum(g, h),
+        Eigen::Map<const Eigen::VectorXd>(theta, static_cast<Eigen::Index>(grid_.axes.size()));
+    Optimum candidate = polish(form_, drawn, criterion_, box_, start);
     if (candidate.objective < best.objective) best = std::move(candidate);
   }
   return best;
 }
-
 bool Resampler::near(size_t point, const SmallVector& coordinates) const {
   for (size_t d = 0; d < grid_.axes.size(); ++d) {
     const std::vector<double>& axis = grid_.axes[d];

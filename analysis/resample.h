@@ -3,6 +3,7 @@
 
 #include <Eigen/Dense>
 
+#include <cstdint>
 #include <vector>
 
 #include "analysis/grid.h"
@@ -17,10 +18,12 @@ namespace scalelaw::analysis {
 /// have most of them in common (N^−2α does not depend on β), and what is common is computed once. Rows are reweighted
 /// once for a robust penalty, by the residuals of the fit to the whole sample. The grid's minima under that quadratic
 /// are polished under the true criterion, as is the optimum of the whole sample.
+///
+/// Rows are visited in blocks: room is needed for a block's coefficients, never for those of all rows.
 class Resampler {
  public:
   /// Draws that are worked on together.
-  static constexpr Eigen::Index kBatch = 50;
+  static constexpr Eigen::Index kBatch = 48;
 
   /// `optimum`: the fit to the whole sample. Keeps references to form, sample and criterion.
   Resampler(const Form& form, const Sample& sample, const Criterion& criterion, const Optimum& optimum);
@@ -30,24 +33,41 @@ class Resampler {
   std::vector<Optimum> minimise(const Eigen::MatrixXd& weights) const;
 
  private:
+  /// A column of the basis at a grid point, or what is left of y beside its offset (column = linear_).
+  struct Source {
+    size_t point = 0;
+    Eigen::Index column = 0;
+  };
+
   const Form& form_;
   const Sample& sample_;
   const Criterion& criterion_;
   const Optimum optimum_;
   Grid grid_;
+  Box box_;
   Eigen::Index linear_ = 0;
-  /// Coefficients of a grid point's quadratic: the upper triangle of G, then h, then the constant.
+  /// Coefficients of a grid point's quadratic: the lower triangle of G, then h, then the constant.
   Eigen::Index features_ = 0;
   /// Where each coefficient stands among the distinct ones: grid point by grid point.
-  std::vector<int> place_;
-  /// Distinct coefficients by rows.
-  Eigen::MatrixXd distinct_;
+  std::vector<std::int32_t> place_;
+  /// Distinct columns, in the order of their grid points; distinct coefficients, as products of two of these.
+  std::vector<Source> columns_;
+  std::vector<std::pair<int, int>> products_;
+  /// What a row's squared deviation from y counts.
+  Eigen::VectorXd scale_;
 
+  /// All columns at a grid point, what is left of y being the last.
+  class Columns;
+  void find_distinct();
+  /// Distinct coefficients × draws, by rows.
+  std::vector<double> coefficients(const Eigen::MatrixXd& weights, Eigen::Index from, Eigen::Index count) const;
   /// Within two grid steps in every exponent: the same basin.
   bool near(size_t point, const SmallVector& coordinates) const;
   /// The rows that were drawn at all.
   Sample drawn_rows(const Eigen::VectorXd& weight) const;
-  Optimum minimise_one(const double* coefficients, const Eigen::VectorXd& weight) const;
+  /// coefficients: of one draw, `stride` apart. value: its quadratics' minima, grid point by grid point.
+  Optimum minimise_one(const double* coefficients, Eigen::Index stride, const std::vector<double>& value,
+                       const Eigen::VectorXd& weight) const;
 };
 
 }  // namespace scalelaw::analysis

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "analysis/grid.h"
+#include "analysis/kernels.h"
 #include "analysis/newton.h"
 
 namespace scalelaw::analysis {
@@ -18,56 +19,58 @@ constexpr int kReweightings = 4;
 class LinearPart {
  public:
   LinearPart(const Form& form, const Sample& sample, const Criterion& criterion)
-      : form_(form), sample_(sample), criterion_(criterion), scale_(sample.y.size()) {
+      : form_(form), sample_(sample), shape_(criterion), reweight_(criterion.penalty != Penalty::kL2) {
+    inverse_y_ = sample.y.cwiseInverse();
     // In logs, (ŷ − y)/y is the residual to first order.
-    if (criterion.residual == Residual::kLog)
-      scale_ = sample.y.cwiseInverse();
+    if (shape_.log)
+      unit_ = inverse_y_.cwiseAbs2();
     else
-      scale_.setOnes();
+      unit_.setOnes(sample.y.size());
+    robust_ = sample.weight;
   }
 
   double solve(const double* theta, SmallVector& linear) {
     form_.basis(theta, sample_.logx, phi_, offset_);
-    linear.resize(phi_.cols());
-    if (phi_.cols() == 0) {
+    const Eigen::Index rows = phi_.rows(), count = phi_.cols();
+    linear.resize(count);
+    if (count == 0) {
       fitted_ = offset_;
-      return criterion();
+      return reweighted();
     }
-    const bool reweight = criterion_.penalty != Penalty::kL2;
-    weight_ = sample_.weight;
+    const double* columns[kMaxParameters];
+    for (Eigen::Index j = 0; j < count; ++j) columns[j] = phi_.col(j).data();
+    weight_ = sample_.weight.cwiseProduct(unit_);
+    SmallMatrix gram(count, count);
+    SmallVector moment(count);
     double best = std::numeric_limits<double>::infinity();
-    SmallVector candidate;
-    for (int round = 0; round <= (reweight ? kReweightings : 0); ++round) {
-      const Eigen::VectorXd scaled_weight = weight_.cwiseProduct(scale_).cwiseProduct(scale_);
-      const SmallMatrix gram = phi_.transpose() * scaled_weight.asDiagonal() * phi_;
-      const SmallVector moment = phi_.transpose() * scaled_weight.cwiseProduct(sample_.y - offset_);
-      candidate = nonnegative_minimum(gram, moment);
-      fitted_ = offset_ + phi_ * candidate;
-      const double value = criterion();
+    for (int round = 0; round <= (reweight_ ? kReweightings : 0); ++round) {
+      first_ = weight_.cwiseProduct(sample_.y - offset_);
+      kernels().gram(rows, static_cast<int>(count), columns, weight_.data(), first_.data(), gram.data(), moment.data());
+      const SmallVector candidate = nonnegative_minimum(gram, moment);
+      fitted_ = offset_;
+      for (Eigen::Index j = 0; j < count; ++j) fitted_ += candidate[j] * phi_.col(j);
+      const double value = reweighted();
       if (value < best) {
         best = value;
         linear = candidate;
       }
-      for (Eigen::Index i = 0; i < weight_.size(); ++i) {
-        const double r = criterion_.residual_of(fitted_[i], sample_.y[i]);
-        weight_[i] = std::isfinite(r) ? sample_.weight[i] * criterion_.robust_weight(r) : 0;
-      }
+      weight_ = robust_.cwiseProduct(unit_);
     }
     return best;
   }
 
  private:
-  double criterion() const {
-    double sum = 0;
-    for (Eigen::Index i = 0; i < fitted_.size(); ++i)
-      sum += sample_.weight[i] * criterion_.rho(criterion_.residual_of(fitted_[i], sample_.y[i]));
-    return sum;
+  /// The criterion at fitted_; robust_ for the next round.
+  double reweighted() {
+    return kernels().penalty_weights(shape_, fitted_.size(), fitted_.data(), sample_.y.data(), inverse_y_.data(),
+                                     sample_.weight.data(), robust_.data());
   }
 
   const Form& form_;
   const Sample& sample_;
-  const Criterion& criterion_;
-  Eigen::VectorXd scale_, offset_, fitted_, weight_;
+  const Shape shape_;
+  const bool reweight_;
+  Eigen::VectorXd inverse_y_, unit_, offset_, fitted_, weight_, first_, robust_;
   Eigen::MatrixXd phi_;
 };
 
@@ -141,51 +144,57 @@ SmallVector nonnegative_minimum(const SmallMatrix& g, const SmallVector& h) {
   return best;
 }
 
-Total::Total(const Form& form, const Sample& sample) : form_(form), sample_(sample) {
+Box::Box(const std::vector<Coordinate>& coordinates) {
+  const auto size = static_cast<Eigen::Index>(coordinates.size());
+  low.resize(size);
+  high.resize(size);
+  for (Eigen::Index i = 0; i < size; ++i) {
+    low[i] = coordinates[static_cast<size_t>(i)].low;
+    high[i] = coordinates[static_cast<size_t>(i)].high;
+  }
+}
+
+Total::Total(const Form& form, const Sample& sample)
+    : form_(form), sample_(sample), inverse_y_(sample.y.cwiseInverse()) {
   first_.resize(sample.y.size());
   second_.resize(sample.y.size());
 }
 
-void Total::operator()(const Criterion& criterion, const SmallVector& p, SecondOrder& out) {
+double Total::value(const Criterion& criterion, const SmallVector& p) {
   form_.values(p.data(), sample_.logx, work_, curve_);
-  // r = ln f − ln y has ∇r = ∇f/f and ∇²r = ∇²f/f − ∇f∇fᵀ/f².
-  const bool log = criterion.residual == Residual::kLog;
-  if (log) {
-    if (!(curve_.minCoeff() > 0)) {
-      out.value = std::numeric_limits<double>::infinity();
-      return;
-    }
-    residual_ = (curve_.array() / sample_.y.array()).log();
-  } else {
-    residual_ = curve_ - sample_.y;
-  }
-  out.value = 0;
-  for (Eigen::Index i = 0; i < curve_.size(); ++i) {
-    const double r = residual_[i], weight = sample_.weight[i];
-    const double inverse = log ? 1 / curve_[i] : 1;
-    const double slope = criterion.slope(r);
-    out.value += weight * criterion.rho(r);
-    first_[i] = weight * slope * inverse;
-    second_[i] = weight * (criterion.bend(r) - (log ? slope : 0)) * inverse * inverse;
-  }
+  return kernels().penalty(Shape(criterion), curve_.size(), curve_.data(), sample_.y.data(), inverse_y_.data(),
+                           sample_.weight.data());
+}
+
+void Total::derivatives(const Criterion& criterion, const SmallVector& p, SecondOrder& out) {
+  out.value = kernels().penalty_slopes(Shape(criterion), curve_.size(), curve_.data(), sample_.y.data(),
+                                       inverse_y_.data(), sample_.weight.data(), first_.data(), second_.data());
   form_.accumulate(p.data(), sample_.logx, work_, first_, second_, out.gradient, out.hessian);
 }
 
-Optimum polish(const Form& form, const Sample& sample, const Criterion& criterion, const SmallVector& start) {
-  const std::vector<Coordinate> coordinates = form.coordinates(sample.logx);
-  SmallVector low(start.size()), high(start.size());
-  for (Eigen::Index i = 0; i < start.size(); ++i) {
-    low[i] = coordinates[i].low;
-    high[i] = coordinates[i].high;
-  }
+void Total::operator()(const Criterion& criterion, const SmallVector& p, SecondOrder& out) {
+  form_.values(p.data(), sample_.logx, work_, curve_);
+  derivatives(criterion, p, out);
+}
+
+Optimum polish(const Form& form, const Sample& sample, const Criterion& criterion, const Box& box,
+               const SmallVector& start) {
+  struct Stage {
+    Total& total;
+    const Criterion& criterion;
+    double value(const SmallVector& p) { return total.value(criterion, p); }
+    void derivatives(const SmallVector& p, SecondOrder& out) { total.derivatives(criterion, p, out); }
+  };
   Optimum best{start, 0};
   Total total(form, sample);
   for (const Criterion& stage : stages(criterion))
-    newton([&](const SmallVector& p, SecondOrder& out) { total(stage, p, out); }, best.coordinates, low, high);
-  SecondOrder at;
-  total(criterion, best.coordinates, at);
-  best.objective = at.value;
+    best.objective = newton(Stage{total, stage}, best.coordinates, box.low, box.high);
+  if (criterion.penalty == Penalty::kLad) best.objective = total.value(criterion, best.coordinates);
   return best;
+}
+
+Optimum polish(const Form& form, const Sample& sample, const Criterion& criterion, const SmallVector& start) {
+  return polish(form, sample, criterion, Box(form.coordinates(sample.logx)), start);
 }
 
 std::vector<Optimum> minimise(const Form& form, const Sample& sample, const Criterion& criterion) {
@@ -206,12 +215,13 @@ std::vector<Optimum> minimise(const Form& form, const Sample& sample, const Crit
   std::stable_sort(starts.begin(), starts.end(), [&](size_t a, size_t b) { return value[a] < value[b]; });
   if (starts.size() > kMaxStarts) starts.resize(kMaxStarts);
 
+  const Box box(coordinates);
   std::vector<Optimum> optima;
   for (size_t point : starts) {
     SmallVector start(static_cast<Eigen::Index>(coordinates.size()));
     grid.theta(point, theta);
     start << linear[point], Eigen::Map<const Eigen::VectorXd>(theta, static_cast<Eigen::Index>(grid.axes.size()));
-    Optimum optimum = polish(form, sample, criterion, start);
+    Optimum optimum = polish(form, sample, criterion, box, start);
     if (std::isfinite(optimum.objective)) optima.push_back(std::move(optimum));
   }
   std::stable_sort(optima.begin(), optima.end(),

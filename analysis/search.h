@@ -31,20 +31,32 @@ struct Optimum {
 /// are polished by Newton's method on all coordinates, and those that meet are one minimum.
 std::vector<Optimum> minimise(const Form& form, const Sample& sample, const Criterion& criterion);
 
-/// As `minimise`, from one start only: a local minimum.
+/// Where the coordinates may be.
+struct Box {
+  explicit Box(const std::vector<Coordinate>& coordinates);
+  SmallVector low, high;
+};
+
+/// As `minimise`, from one start only: a local minimum. Without a box: the one of the form on these points.
 Optimum polish(const Form& form, const Sample& sample, const Criterion& criterion, const SmallVector& start);
+Optimum polish(const Form& form, const Sample& sample, const Criterion& criterion, const Box& box,
+               const SmallVector& start);
 
 /// Σ_i w_i·ρ(r_i) with derivatives by coordinates. Keeps references to form and sample, and room to work in.
 class Total {
  public:
   Total(const Form& form, const Sample& sample);
   void operator()(const Criterion& criterion, const SmallVector& coordinates, SecondOrder& out);
+  /// In two steps: many points are only looked at. Infinite where the criterion is not defined.
+  double value(const Criterion& criterion, const SmallVector& coordinates);
+  /// Where `value` was last taken.
+  void derivatives(const Criterion& criterion, const SmallVector& coordinates, SecondOrder& out);
 
  private:
   const Form& form_;
   const Sample& sample_;
   Workspace work_;
-  Eigen::VectorXd curve_, residual_, first_, second_;
+  Eigen::VectorXd inverse_y_, curve_, first_, second_;
 };
 
 /// Minimiser of cᵀGc/2 − hᵀc over c ≥ 0, exactly, by visiting the active sets; G symmetric, at most 6 × 6.

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "analysis/kernels.h"
+
 namespace scalelaw::analysis {
 
 std::vector<double> geometric_grid(double low, double high, int count) {
@@ -28,6 +30,12 @@ std::vector<Coordinate> SumOfPowers::coordinates(const Eigen::MatrixXd&) const {
   return result;
 }
 
+void SumOfPowers::slopes(const PowerTerm& term, const Eigen::MatrixXd& logx, Eigen::Ref<Eigen::VectorXd> out) {
+  out.setZero();
+  for (size_t i = 0; i < term.slopes.size(); ++i)
+    if (term.slopes[i] != 0) out += term.slopes[i] * logx.col(static_cast<Eigen::Index>(i));
+}
+
 void SumOfPowers::basis(const double* theta, const Eigen::MatrixXd& logx, Eigen::MatrixXd& phi,
                         Eigen::VectorXd& offset) const {
   offset.setZero(logx.rows());
@@ -39,10 +47,8 @@ void SumOfPowers::basis(const double* theta, const Eigen::MatrixXd& logx, Eigen:
       column.setOnes();
       continue;
     }
-    column.setZero();
-    for (size_t i = 0; i < term.slopes.size(); ++i)
-      column += term.slopes[i] * theta[term.exponent] * logx.col(static_cast<Eigen::Index>(i));
-    column = column.array().exp();
+    slopes(term, logx, column);
+    kernels().power(logx.rows(), theta[term.exponent], column.data(), column.data());
   }
 }
 
@@ -79,14 +85,11 @@ void SumOfPowers::values(const double* c, const Eigen::MatrixXd& logx, Workspace
     const PowerTerm& term = spec_.terms[static_cast<size_t>(j)];
     if (term.exponent < 0) {
       work.terms.col(j).setOnes();
-      work.slopes.col(j).setZero();
       curve.array() += c[j];
       continue;
     }
-    work.slopes.col(j).setZero();
-    for (size_t i = 0; i < term.slopes.size(); ++i)
-      if (term.slopes[i] != 0) work.slopes.col(j) += term.slopes[i] * logx.col(static_cast<Eigen::Index>(i));
-    work.terms.col(j) = (c[linear + term.exponent] * work.slopes.col(j).array()).exp();
+    slopes(term, logx, work.slopes.col(j));
+    kernels().power(logx.rows(), c[linear + term.exponent], work.slopes.col(j).data(), work.terms.col(j).data());
     curve += c[j] * work.terms.col(j);
   }
 }
@@ -94,29 +97,36 @@ void SumOfPowers::values(const double* c, const Eigen::MatrixXd& logx, Workspace
 void SumOfPowers::accumulate(const double* c, const Eigen::MatrixXd& logx, Workspace& work,
                              const Eigen::VectorXd& first, const Eigen::VectorXd& second, SmallVector& gradient,
                              SmallMatrix& hessian) const {
+  const Eigen::Index rows = logx.rows();
   const auto linear = static_cast<Eigen::Index>(spec_.terms.size());
   const Eigen::Index size = linear + static_cast<Eigen::Index>(spec_.exponents.size());
-  Eigen::MatrixXd& g = work.gradients;
-  g.resize(logx.rows(), size);
-  g.leftCols(linear) = work.terms;
-  g.rightCols(size - linear).setZero();
-  hessian.setZero(size, size);
+  // ∂f/∂c_j = φ_j is in work.terms; ∂f/∂e = Σ c_j·φ_j·slope_j.
+  Eigen::MatrixXd& by_exponent = work.gradients;
+  by_exponent.setZero(rows, size - linear);
+  const double* columns[kMaxParameters];
+  for (Eigen::Index a = 0; a < size; ++a)
+    columns[a] = a < linear ? work.terms.col(a).data() : by_exponent.col(a - linear).data();
+  // Σ first·φ_j·slope_j and Σ first·φ_j·slope_j²: the curve's own second derivatives.
+  double mixed[kMaxParameters] = {}, pure[kMaxParameters] = {};
+  for (Eigen::Index j = 0; j < linear; ++j) {
+    const PowerTerm& term = spec_.terms[static_cast<size_t>(j)];
+    if (term.exponent < 0) continue;
+    auto slope = work.slopes.col(j);
+    work.bent = work.terms.col(j).cwiseProduct(slope);
+    by_exponent.col(term.exponent) += c[j] * work.bent;
+    mixed[j] = first.dot(work.bent);
+    pure[j] = kernels().dot(rows, first.data(), work.bent.data(), slope.data());
+  }
+  gradient.resize(size);
+  hessian.resize(size, size);
+  kernels().gram(rows, static_cast<int>(size), columns, second.data(), first.data(), hessian.data(), gradient.data());
   for (Eigen::Index j = 0; j < linear; ++j) {
     const PowerTerm& term = spec_.terms[static_cast<size_t>(j)];
     if (term.exponent < 0) continue;
     const Eigen::Index e = linear + term.exponent;
-    const auto bent = work.terms.col(j).cwiseProduct(work.slopes.col(j));
-    g.col(e) += c[j] * bent;
-    hessian(j, e) += first.dot(bent);
-    hessian(e, e) += c[j] * first.cwiseProduct(work.slopes.col(j)).dot(bent);
-  }
-  gradient.resize(size);
-  for (Eigen::Index a = 0; a < size; ++a) {
-    gradient[a] = first.dot(g.col(a));
-    for (Eigen::Index b = a; b < size; ++b) {
-      hessian(a, b) += second.cwiseProduct(g.col(a)).dot(g.col(b));
-      hessian(b, a) = hessian(a, b);
-    }
+    hessian(j, e) += mixed[j];
+    hessian(e, j) += mixed[j];
+    hessian(e, e) += c[j] * pure[j];
   }
 }
 

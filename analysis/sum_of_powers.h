@@ -54,6 +54,7 @@ class SumOfPowers : public Form {
  protected:
   /// Σ_i slope_i·ln x_i of a term.
   static double log_slope(const PowerTerm& term, const double* logx);
+  static void slopes(const PowerTerm& term, const Eigen::MatrixXd& logx, Eigen::Ref<Eigen::VectorXd> out);
   const PowerSumSpec spec_;
 };
 
