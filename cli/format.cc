@@ -59,8 +59,9 @@ std::string format_duration(double seconds) {
   if (whole < 60) return fmt::format("{} s", whole);
   if (whole < 3600) return fmt::format("{} m {:02} s", whole / 60, whole % 60);
   int64_t minutes = whole / 60;
-  if (minutes < 24 * 60) return fmt::format("{} h {:02} m", minutes / 60, minutes % 60);
-  return fmt::format("{} d {} h", minutes / (24 * 60), minutes / 60 % 24);
+  constexpr int64_t kDay = 24 * 60;
+  if (minutes < kDay) return fmt::format("{} h {:02} m", minutes / 60, minutes % 60);
+  return fmt::format("{} d {} h", minutes / kDay, minutes / 60 % 24);
 }
 
 std::string format_percent(double fraction) {

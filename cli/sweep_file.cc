@@ -263,11 +263,9 @@ google::protobuf::Value Reader::value(const YAML::Node& node, const std::string&
       note(at, node[i]);
       *result.mutable_list_value()->add_values() = value(node[i], at);
     }
-  } else if (is_quoted(node)) {
-    result.set_string_value(node.Scalar());
-  } else if (node.Scalar() == "true" || node.Scalar() == "false") {
+  } else if (!is_quoted(node) && (node.Scalar() == "true" || node.Scalar() == "false")) {
     result.set_bool_value(node.Scalar() == "true");
-  } else if (std::optional<double> number = as_number(node.Scalar())) {
+  } else if (std::optional<double> number = as_number(node.Scalar()); number && !is_quoted(node)) {
     result.set_number_value(*number);
   } else {
     result.set_string_value(node.Scalar());
@@ -321,7 +319,7 @@ void check_tabs(const std::string& text) {
   std::istringstream lines(text);
   std::string line;
   for (int number = 1; std::getline(lines, line); ++number) {
-    size_t first = line.find_first_not_of(" ");
+    size_t first = line.find_first_not_of(' ');
     bool blank = line.find_first_not_of(" \t\r") == std::string::npos;
     if (!blank && line[first] == '\t')
       throw BadFile{{number, static_cast<int>(first) + 1}, "a tab cannot indent YAML; use spaces"};

@@ -78,7 +78,7 @@ class Coordinator::Impl {
   void post(std::function<void()> work) { boost::asio::post(*context_, std::move(work)); }
 
   void submit(v1::SweepSpec spec, Expansion expansion, std::string key, bool dry_run,
-              std::function<void(absl::StatusOr<Submitted>)> done) {
+              const std::function<void(absl::StatusOr<Submitted>)>& done) {
     if (dry_run) {
       done(Submitted{{}, catalog_.count_reused(expansion, scheduler_)});
       return;
@@ -128,7 +128,7 @@ class Coordinator::Impl {
     handle(RunRetried{run}, std::move(done));
   }
 
-  void open_session(const v1::Hello& hello, std::shared_ptr<WorkerLink> link) {
+  void open_session(const v1::Hello& hello, const std::shared_ptr<WorkerLink>& link) {
     const WorkerId id = remember_worker(hello);
     sessions_.open(id, link);
     std::vector<AttemptId> held;

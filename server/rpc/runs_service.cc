@@ -98,7 +98,7 @@ grpc::ServerUnaryReactor* RunsService::Get(grpc::CallbackServerContext* context,
   absl::StatusOr<v1::Run> run = store_.run(request->run_id());
   if (run.ok()) {
     presentation_.explain(*run);
-    *response = *std::move(run);
+    response->Swap(&*run);
   }
   reactor->Finish(to_grpc(run.status()));
   return reactor;
@@ -152,7 +152,7 @@ grpc::ServerUnaryReactor* RunsService::Retry(grpc::CallbackServerContext* contex
   coordinator_.retry(RunId{request->run_id()}, [this, reactor, response, id = request->run_id()](absl::Status status) {
     if (status.ok()) {
       absl::StatusOr<v1::Run> run = store_.run(id);
-      if (run.ok()) *response = *std::move(run);
+      if (run.ok()) response->Swap(&*run);
       status = run.status();
     }
     reactor->Finish(to_grpc(status));

@@ -128,7 +128,7 @@ grpc::ServerUnaryReactor* SweepsService::Cancel(grpc::CallbackServerContext* con
   coordinator_.cancel(SweepId{sweep->id()}, [this, reactor, response, id = sweep->id()](absl::Status status) {
     if (status.ok()) {
       absl::StatusOr<v1::Sweep> cancelled = store_.sweep(std::to_string(id));
-      if (cancelled.ok()) *response = *std::move(cancelled);
+      if (cancelled.ok()) response->Swap(&*cancelled);
       status = cancelled.status();
     }
     reactor->Finish(to_grpc(status));
