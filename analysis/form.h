@@ -103,4 +103,8 @@ class Form {
 /// The form of this name, or nullptr where there is none (see `form_names`); `bounds` matters to bounded forms only.
 std::unique_ptr<const Form> make_form(std::string_view name, const Bounds& bounds);
 
+struct Law;
+/// The form of a fitted law, with its bounds; nullptr where this version does not know it.
+std::unique_ptr<const Form> form_of(const Law& law);
+
 }  // namespace scalelaw::analysis

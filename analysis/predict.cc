@@ -18,10 +18,6 @@ constexpr double kFarExtrapolation = 10;
 /// Measurements that each draw stands for.
 constexpr int kPerDraw = 4;
 
-std::unique_ptr<const Form> form_of(const Law& law) {
-  return make_form(law.form, law.chance && law.ceiling ? Bounds{*law.chance, *law.ceiling} : Bounds{});
-}
-
 /// The j-th of kPerDraw standard normal numbers of draw d: quantiles at evenly spaced probabilities, shifted from draw
 /// to draw by the golden ratio, so that all draws together fill the normal distribution evenly. Documented in
 /// docs/laws.md, as other programs must find the same interval.
@@ -46,6 +42,10 @@ std::array<double, 4> order_statistics(std::vector<double>& values, const std::a
 }
 
 }  // namespace
+
+std::unique_ptr<const Form> form_of(const Law& law) {
+  return make_form(law.form, law.chance && law.ceiling ? Bounds{*law.chance, *law.ceiling} : Bounds{});
+}
 
 double evaluate(const Law& law, const std::vector<double>& x) {
   std::array<double, kMaxParameters> parameters{};
