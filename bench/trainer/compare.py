@@ -32,8 +32,8 @@ class Family:
 
 
 FAMILIES = {
-    "diffusion-dit": Family("diffusion-dit", "dit_eager.py", 32, ("width", "depth"),
-                            [(32, 2), (64, 2), (96, 3), (128, 4), (256, 4)], {}),
+    "diffusion-dit": Family("diffusion-dit", "dit_eager.py", 16, ("width", "depth"),
+                            [(16, 2), (32, 2), (48, 2), (64, 2), (80, 2), (128, 4), (256, 4)], {}),
     "var": Family("var", "var_eager.py", 8, ("depth", "width_per_depth"),
                   [(1, 16), (1, 32), (2, 16), (2, 24), (3, 16)], {"tokenizer": "var-tokenizer"}),
 }
@@ -129,7 +129,7 @@ def main():
     parser.add_argument("--python", default="/usr/bin/python3", help="a Python that has PyTorch")
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--batch", type=int, help="default: 32, for VAR 8")
+    parser.add_argument("--batch", type=int, help="default: the trainer's own")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3, help="about how long each measurement runs")
     args = parser.parse_args()
