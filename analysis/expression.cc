@@ -249,13 +249,14 @@ int level_of(const Expression& e) {
 
 std::string quoted(const std::string& text, char quote) {
   std::string result(1, quote);
-  for (char c : text) result += c == quote ? std::string(2, quote) : std::string(1, c);
-  return result + quote;
+  for (char c : text) result.append(c == quote ? 2 : 1, c);
+  result += quote;
+  return result;
 }
 
 /// In parentheses where it binds weaker than its place asks for.
 std::string text_at(const Expression& e, int level) {
-  return level_of(e) < level ? "(" + to_text(e) + ")" : to_text(e);
+  return level_of(e) < level ? fmt::format("({})", to_text(e)) : to_text(e);
 }
 
 void collect_names(const Expression& e, std::vector<std::string>& found) {
@@ -277,9 +278,9 @@ Eigen::ArrayXd combine(Kind kind, const Eigen::ArrayXd& a, const Eigen::ArrayXd&
     case Kind::kPower:
       return a.binaryExpr(b, [](double x, double y) { return std::pow(x, y); });
     case Kind::kMin:
-      return a.min<Eigen::PropagateNaN>(b);
+      return a.binaryExpr(b, [](double x, double y) { return std::isnan(x) || x < y ? x : y; });
     case Kind::kMax:
-      return a.max<Eigen::PropagateNaN>(b);
+      return a.binaryExpr(b, [](double x, double y) { return std::isnan(x) || x > y ? x : y; });
     case Kind::kLess:
       return truth(a < b);
     case Kind::kLessEqual:
@@ -338,11 +339,11 @@ std::string to_text(const Expression& e) {
     case Kind::kText:
       return quoted(e.text, '\'');
     case Kind::kNegate:
-      return "-" + argument(0, kSignLevel);
+      return fmt::format("-{}", argument(0, kSignLevel));
     case Kind::kNot:
-      return "!" + argument(0, kSignLevel);
+      return fmt::format("!{}", argument(0, kSignLevel));
     case Kind::kPower:
-      return argument(0, kAtomLevel) + "^" + argument(1, kSignLevel);
+      return fmt::format("{}^{}", argument(0, kAtomLevel), argument(1, kSignLevel));
     default:
       break;
   }
@@ -377,9 +378,8 @@ absl::StatusOr<Eigen::ArrayXd> evaluate(const Expression& e, const Columns& colu
   if (e.kind == Kind::kNumber) return Eigen::ArrayXd::Constant(columns.rows(), e.number);
   if (e.kind == Kind::kName) return columns.numbers(e.text);
   if (e.kind == Kind::kText)
-    return absl::InvalidArgumentError(
-        fmt::format("'{}' is text: it can only be compared with a column by == or != (names have double quotes)",
-                    e.text));
+    return absl::InvalidArgumentError(fmt::format(
+        "'{}' is text: it can only be compared with a column by == or != (names have double quotes)", e.text));
   if (e.kind == Kind::kEqual || e.kind == Kind::kNotEqual) {
     const bool text_first = e.arguments[0].kind == Kind::kText;
     const Expression& text = e.arguments[text_first ? 0 : 1];

@@ -58,6 +58,11 @@ int report(const Session& session, const grpc::Status& status) {
   }
 }
 
+int report(const absl::Status& status) {
+  fmt::print(stderr, "scalelaw: {}\n", std::string(status.message()));
+  return absl::IsInvalidArgument(status) || absl::IsNotFound(status) ? kBadInput : kFailed;
+}
+
 int report_bad_input(const std::string& message) {
   fmt::print(stderr, "scalelaw: {}\n", message);
   return kBadInput;

@@ -10,6 +10,7 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/support/status.h>
 
+#include "absl/status/status.h"
 #include "cli/exit.h"
 #include "cli/terminal.h"
 
@@ -42,6 +43,8 @@ void set_deadline(grpc::ClientContext& context, std::chrono::seconds limit);
 /// Prints what went wrong and what to do next to standard error, and gives the exit code for it. An unreachable server:
 /// where it was looked for and how to start one.
 int report(const Session& session, const grpc::Status& status);
+/// The same for what was worked out here, without a server.
+int report(const absl::Status& status);
 int report_bad_input(const std::string& message);
 
 /// One request, one reply. On failure reports it, sets the session's exit code and returns false:

@@ -5,6 +5,7 @@
 
 #include "cli/commands/commands.h"
 #include "cli/commands/law_text.h"
+#include "cli/commands/offline_laws.h"
 #include "cli/format.h"
 #include "scalelaw/v1/laws.grpc.pb.h"
 
@@ -16,6 +17,7 @@ using Stub = v1::Laws::Stub;
 struct FitOptions {
   v1::FitRequest request;
   double huber_delta = 0, chance = 0, ceiling = 0, min_flops = 0, max_flops = 0;
+  OfflineFit offline;
 };
 
 void fit(Session& session, const v1::FitRequest& request) {
@@ -59,25 +61,101 @@ void list_laws(Session& session, const std::string& study) {
       rows, session.terminal));
 }
 
+/// `NAME=NUMBER`.
+std::pair<std::string, double> assignment(const std::string& text) {
+  const size_t equals = text.find('=');
+  double value = 0;
+  if (equals == text.npos || equals == 0 || !CLI::detail::lexical_cast(text.substr(equals + 1), value))
+    throw CLI::ValidationError(fmt::format("'{}': write NAME=NUMBER", text));
+  return {text.substr(0, equals), value};
+}
+
+void add_csv_options(CLI::App& command, OfflineFit& fit) {
+  CLI::Option* csv =
+      command.add_option("--csv", fit.query.path, "Fit to this file, without a server; - is standard input");
+  command.add_option("--y", fit.query.y, "Of a CSV: the column to predict")->needs(csv);
+  command
+      .add_option("--where", fit.query.where,
+                  "Of a CSV: only rows where this holds, such as 'loss<4.9'; several must all hold")
+      ->needs(csv)
+      ->take_all();
+  command.add_option("--derive", fit.query.derive, "Of a CSV: a further column, such as 'D=C/(6*N)'")
+      ->needs(csv)
+      ->take_all();
+  command.add_option("--weight", fit.query.weight, "Of a CSV: column with the weights of the rows")->needs(csv);
+  command.add_option("--run", fit.query.run, "Of a CSV: column that names the run of each row; default: each its own")
+      ->needs(csv);
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--fix",
+          [&fit](const auto& texts) {
+            for (const std::string& text : texts) fit.options.fixed.insert(assignment(text));
+          },
+          "Of a CSV: hold a parameter at a value, such as A=520.8")
+      ->needs(csv)
+      ->take_all();
+  command.add_option("--out,-o", fit.out, "Of a CSV: write the law's document to this file")->needs(csv);
+}
+
+/// What both ways of fitting have in common, from the request to the server.
+void take_options(const v1::FitRequest& request, OfflineFit& fit) {
+  fit.query.x.assign(request.x().begin(), request.x().end());
+  fit.query.law = request.form();
+  analysis::FitOptions& options = fit.options;
+  options.residual = request.residual();
+  options.objective = request.objective();
+  options.points = request.points();
+  if (request.has_huber_delta()) options.huber_delta = request.huber_delta();
+  if (request.has_chance()) options.chance = request.chance();
+  if (request.has_ceiling()) options.ceiling = request.ceiling();
+  if (request.has_min_flops()) options.min_flops = request.min_flops();
+  if (request.has_max_flops()) options.max_flops = request.max_flops();
+  options.seed = request.seed();
+}
+
+void fit_either(Session& session, const v1::FitRequest& request, OfflineFit& offline) {
+  if (offline.query.path.empty()) {
+    if (request.study().empty() || request.metric().empty())
+      session.exit_code = report_bad_input("fit: name a STUDY and a --metric, or a --csv file and its --y column");
+    else
+      fit(session, request);
+    return;
+  }
+  if (!request.study().empty() || !request.metric().empty()) {
+    session.exit_code = report_bad_input("fit: a --csv file has no STUDY and no --metric; name its column with --y");
+  } else if (offline.query.y.empty()) {
+    session.exit_code = report_bad_input("fit: name the column to predict with --y");
+  } else {
+    take_options(request, offline);
+    fit_csv(session, offline);
+  }
+}
+
 void add_fit(CLI::App& app, Session& session) {
   auto options = std::make_shared<FitOptions>();
   v1::FitRequest& request = options->request;
-  CLI::App& command = add_command(app, "fit", "Fit a law to a study's runs and store it",
-                                  "scalelaw fit diffusion --metric alignment --x flops");
+  CLI::App& command = add_command(app, "fit", "Fit a law to a study's runs and store it, or to a CSV file",
+                                  "scalelaw fit diffusion --metric alignment --x flops\n"
+                                  "         scalelaw fit --csv runs.csv --x N=params --x D=tokens --y loss "
+                                  "--law chinchilla --where 'loss<4.9' --out law.json\n"
+                                  "         scalelaw fit --csv runs.csv --y loss --law 'E + A*N^-alpha + B*D^-beta'");
   auto text = [&command](const char* name, std::string* target, const char* help) {
     return command.add_option(name, *target, help);
   };
-  text("STUDY", request.mutable_study(), "The study")->required();
-  text("--metric", request.mutable_metric(), "What to predict: alignment, val_loss, loss_last, …")->required();
+  text("STUDY", request.mutable_study(), "The study");
+  text("--metric", request.mutable_metric(), "What to predict: alignment, val_loss, loss_last, …");
   command
       .add_option_function<std::vector<std::string>>(
           "--x", [&request](const auto& columns) { request.mutable_x()->Assign(columns.begin(), columns.end()); },
-          "From what: flops (the default), params, or params,samples for a surface")
+          "From what: flops (the default), params, or params,samples for a surface; of a CSV: its columns, or "
+          "ROLE=COLUMN with N, D, C for params, samples, flops")
       ->delimiter(',')
-      ->check(CLI::IsMember({"flops", "params", "samples"}));
-  text("--form", request.mutable_form(), "The law's form; default: bounded for a score, power-floor for a loss")
-      ->check(CLI::IsMember({"power", "power-floor", "var-power", "chinchilla", "bounded"}));
-  text("--points", request.mutable_points(), "Which runs: the frontier's (the best size per budget) or all")
+      ->take_all();
+  text("--form,--law", request.mutable_form(),
+       "The law's form; default: bounded for a score, power-floor for a loss; of a CSV also an expression such as "
+       "'E + A*N^-alpha + B*D^-beta'");
+  text("--points", request.mutable_points(),
+       "Which runs: the frontier's (the best size per budget) or all; of a CSV: all")
       ->check(CLI::IsMember({"frontier", "all"}));
   text("--residual", request.mutable_residual(), "Differences in what: raw or log")
       ->check(CLI::IsMember({"raw", "log"}));
@@ -92,10 +170,16 @@ void add_fit(CLI::App& app, Session& session) {
   command.add_option("--max-flops", options->max_flops, "Only runs up to this many FLOPs")->check(CLI::PositiveNumber);
   command
       .add_option_function<int>(
-          "--bootstrap", [&request](int draws) { request.set_bootstrap(draws); }, "Draws; default 1000")
-      ->check(CLI::Range(1, 1'000'000));
+          "--bootstrap",
+          [&request, options](int draws) {
+            request.set_bootstrap(draws);
+            options->offline.options.bootstrap = draws;
+          },
+          "Draws; default 1000; of a CSV: 0 for none")
+      ->check(CLI::Range(0, analysis::kMaxBootstrap));
   command.add_option_function<uint64_t>(
       "--seed", [&request](uint64_t seed) { request.set_seed(seed); }, "Of the bootstrap");
+  add_csv_options(command, options->offline);
   command.callback([&session, options, &command] {
     v1::FitRequest filled = options->request;
     if (command.count("--huber-delta") > 0) filled.set_huber_delta(options->huber_delta);
@@ -103,31 +187,47 @@ void add_fit(CLI::App& app, Session& session) {
     if (command.count("--ceiling") > 0) filled.set_ceiling(options->ceiling);
     if (command.count("--min-flops") > 0) filled.set_min_flops(options->min_flops);
     if (command.count("--max-flops") > 0) filled.set_max_flops(options->max_flops);
-    fit(session, filled);
+    fit_either(session, filled, options->offline);
   });
 }
 
 void add_predict(CLI::App& app, Session& session) {
   auto request = std::make_shared<v1::PredictRequest>();
-  CLI::App& command = add_command(app, "predict", "Predict a metric by a study's newest law",
-                                  "scalelaw predict diffusion --metric alignment --flops 3e13");
+  auto law_file = std::make_shared<std::string>();
+  CLI::App& command = add_command(app, "predict", "Predict a metric by a study's newest law, or by one in a file",
+                                  "scalelaw predict diffusion --metric alignment --flops 3e13\n"
+                                  "         scalelaw predict --law-file law.json --at N=7e10 --at D=1.4e12");
   command.add_option("STUDY", *request->mutable_study(), "The study");
   command.add_option("--metric", *request->mutable_metric(), "The metric");
   command
       .add_option_function<int>(
           "--law", [request](int id) { request->set_law_id(id); }, "By this law instead (see scalelaw laws)")
       ->check(CLI::PositiveNumber);
+  command.add_option("--law-file", *law_file, "By the law in this file (see fit --out), without a server");
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--at",
+          [request](const auto& texts) {
+            for (const std::string& text : texts) {
+              const auto [column, value] = assignment(text);
+              (*request->mutable_at())[role_name(column)] = value;
+            }
+          },
+          "Where to predict, for any column: NAME=NUMBER, N, D, C for params, samples, flops")
+      ->take_all();
   for (const char* column : {"flops", "params", "samples"})
     command
         .add_option_function<double>(
             fmt::format("--{}", column), [request, column](double value) { (*request->mutable_at())[column] = value; },
             "Where to predict")
         ->check(CLI::PositiveNumber);
-  command.callback([&session, request, &command] {
+  command.callback([&session, request, law_file] {
     if (request->at().empty()) {
       session.exit_code = report_bad_input("predict: say where, for example --flops 3e13");
+    } else if (!law_file->empty()) {
+      predict_from_file(session, *law_file, {request->at().begin(), request->at().end()});
     } else if (request->law_id() == 0 && (request->study().empty() || request->metric().empty())) {
-      session.exit_code = report_bad_input("predict: name a STUDY and a --metric, or a --law");
+      session.exit_code = report_bad_input("predict: name a STUDY and a --metric, a --law or a --law-file");
     } else {
       predict(session, *request);
     }

@@ -4,28 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "cli/commands/commands.h"
+#include "tests/cli/run_command.h"
 
 namespace scalelaw::cli {
 namespace {
 
 using testing::HasSubstr;
-
-struct Outcome {
-  int exit = 0;
-  std::string out, err;
-};
-
-Outcome scalelaw(std::vector<std::string> words) {
-  words.insert(words.begin(), "scalelaw");
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  testing::internal::CaptureStdout();
-  testing::internal::CaptureStderr();
-  int exit = run(static_cast<int>(argv.size()), argv.data());
-  std::fflush(stdout);
-  return {exit, testing::internal::GetCapturedStdout(), testing::internal::GetCapturedStderr()};
-}
 
 // Port 1 of this machine: nobody listens there.
 std::vector<std::string> without_server(std::vector<std::string> words) {
@@ -58,6 +42,7 @@ TEST(CommandLine, UsageErrorsExitWith2) {
   EXPECT_EQ(scalelaw({"submit"}).exit, kBadInput);
   EXPECT_EQ(scalelaw({"runs", "--state", "asleep"}).exit, kBadInput);
   EXPECT_EQ(scalelaw({"fit", "study"}).exit, kBadInput) << "--metric is required";
+  EXPECT_EQ(scalelaw({"fit", "--where", "loss<4", "study", "--metric", "loss"}).exit, kBadInput) << "of a CSV only";
   EXPECT_EQ(scalelaw({"predict", "study", "--metric", "loss"}).exit, kBadInput) << "where?";
 }
 
