@@ -9,7 +9,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands/commands.h"
-#include "cli/plots/figures.h"
+#include "cli/plots/figure_set.h"
+#include "proto/law_messages.h"
 #include "scalelaw/v1/laws.grpc.pb.h"
 #include "scalelaw/v1/runs.grpc.pb.h"
 
@@ -21,6 +22,8 @@ using Stub = v1::Laws::Stub;
 struct PlotOptions {
   std::string study;
   std::vector<std::string> metrics;
+  /// Empty: all that there are.
+  std::vector<std::string> figures;
   std::string out = "plots";
 };
 
@@ -54,42 +57,42 @@ std::optional<double> mean(const std::vector<v1::Observation>& observations) {
   return sum / static_cast<double>(observations.size());
 }
 
-bool load_law(Session& session, Stub& stub, FigureData& data) {
+// The newest law of exactly these columns.
+bool load_law(Session& session, Stub& stub, const FigureData& data, const std::set<std::string>& columns,
+              std::optional<analysis::Law>& law) {
   v1::ListLawsRequest request;
   request.set_study(data.study);
   v1::ListLawsResponse laws;
   if (!call(session, stub, &Stub::List, request, laws)) return false;
-  for (const v1::Law& law : laws.laws())
-    if (law.metric() == data.metric && law.x_size() == 1 && law.x(0) == "flops" &&
-        (!data.law || law.id() > data.law->id()))
-      data.law = law;
-  if (!data.law) return true;
-
-  auto [low, high] = std::minmax_element(data.observations.begin(), data.observations.end(),
-                                         [](const auto& a, const auto& b) { return a.flops() < b.flops(); });
-  double from = low->flops(), to = high->flops() * 2;
-  constexpr int kSteps = 60;
-  for (int step = 0; step <= kSteps; ++step) {
-    v1::PredictRequest at;
-    at.set_law_id(data.law->id());
-    (*at.mutable_at())["flops"] = from * std::pow(to / from, static_cast<double>(step) / kSteps);
-    v1::Prediction& prediction = data.curve.emplace_back();
-    if (!call(session, stub, &Stub::Predict, at, prediction)) return false;
-    (*prediction.mutable_at())["flops"] = at.at().at("flops");
+  v1::GetLawRequest get;
+  for (const v1::Law& one : laws.laws())
+    if (one.metric() == data.metric && std::set<std::string>(one.x().begin(), one.x().end()) == columns)
+      get.set_law_id(std::max(get.law_id(), one.id()));
+  if (get.law_id() == 0) return true;
+  v1::Law whole;
+  if (!call(session, stub, &Stub::Get, get, whole)) return false;
+  absl::StatusOr<analysis::Law> parsed = analysis::from_json(whole.document());
+  if (!parsed.ok()) {
+    session.exit_code =
+        report_bad_input(fmt::format("law {}: {}", get.law_id(), std::string(parsed.status().message())));
+    return false;
   }
+  law = *std::move(parsed);
   return true;
 }
 
 bool load(Session& session, Stub& stub, const std::set<std::string>& reported, FigureData& data) {
-  if (!load_observations(session, stub, data.study, data.metric, data.observations)) return false;
-  if (data.observations.empty()) return true;
+  std::vector<v1::Observation> observations;
+  if (!load_observations(session, stub, data.study, data.metric, observations)) return false;
+  for (const v1::Observation& o : observations) (o.holdout() ? data.held_out : data.runs).push_back(to_analysis(o));
   for (auto [suffix, bound] : {std::pair{"_chance", &data.chance}, {"_ceiling", &data.ceiling}}) {
     if (!reported.contains(data.metric + suffix)) continue;
     std::vector<v1::Observation> values;
     if (!load_observations(session, stub, data.study, data.metric + suffix, values)) return false;
     *bound = mean(values);
   }
-  return load_law(session, stub, data);
+  return load_law(session, stub, data, {"flops"}, data.curve) &&
+         load_law(session, stub, data, {"params", "samples"}, data.surface);
 }
 
 std::vector<std::string> default_metrics(const std::set<std::string>& reported) {
@@ -97,6 +100,26 @@ std::vector<std::string> default_metrics(const std::set<std::string>& reported) 
   for (const char* name : {"val_loss", "loss_last", "alignment"})
     if (reported.contains(name)) metrics.push_back(name);
   return metrics;
+}
+
+void draw_all(Session& session, const PlotOptions& options, const std::vector<FigureData>& all) {
+  std::vector<Figure> figures;
+  std::vector<std::string> missing;
+  for (const FigureData& data : all) {
+    FigureSet set = make_figures(data, options.figures);
+    std::move(set.figures.begin(), set.figures.end(), std::back_inserter(figures));
+    std::move(set.missing.begin(), set.missing.end(), std::back_inserter(missing));
+  }
+  const absl::StatusOr<std::vector<std::string>> files = draw(figures, options.out);
+  if (!files.ok()) {
+    session.exit_code = report_bad_input(std::string(files.status().message()));
+    return;
+  }
+  if (session.json) return print(nlohmann::json{{"files", *files}, {"missing", missing}}.dump(2) + "\n");
+  for (const std::string& file : *files) print(file + "\n");
+  for (const std::string& reason : missing) print(fmt::format("not drawn: {}\n", reason));
+  // Who asked for a figure by its name and did not get it should notice.
+  if (!options.figures.empty() && !missing.empty()) session.exit_code = kFailed;
 }
 
 void plot(Session& session, PlotOptions options) {
@@ -111,32 +134,19 @@ void plot(Session& session, PlotOptions options) {
                                                         fmt::join(reported, ", ")));
     return;
   }
-  std::vector<Figure> figures;
-  std::vector<std::string> without_law;
+  std::vector<FigureData> all;
   for (const std::string& metric : options.metrics) {
-    FigureData data;
+    FigureData& data = all.emplace_back();
     data.study = options.study;
     data.metric = metric;
     if (!load(session, *stub, reported, data)) return;
-    if (data.observations.empty()) {
+    if (data.runs.empty()) {
       session.exit_code = report_bad_input(fmt::format("study {} has no finished run with {}; its runs report {}",
                                                        options.study, metric, fmt::join(reported, ", ")));
       return;
     }
-    if (!data.law) without_law.push_back(metric);
-    figures.push_back(compute_figure(data));
-    if (has_isoflops(data)) figures.push_back(isoflop_figure(data));
   }
-  absl::StatusOr<std::vector<std::string>> files = draw(figures, options.out);
-  if (!files.ok()) {
-    session.exit_code = report_bad_input(std::string(files.status().message()));
-    return;
-  }
-  if (session.json) return print(nlohmann::json{{"files", *files}}.dump(2) + "\n");
-  for (const std::string& file : *files) print(file + "\n");
-  for (const std::string& metric : without_law)
-    print(fmt::format("No law for {} yet; fit one to see it:  scalelaw fit {} --metric {} --x flops\n", metric,
-                      options.study, metric));
+  draw_all(session, options, all);
 }
 
 }  // namespace
@@ -148,6 +158,9 @@ void add_plot_command(CLI::App& app, Session& session) {
   command.add_option("STUDY", options->study, "The study")->required();
   command.add_option("--metric", options->metrics, "Which metrics; default: its losses and its alignment")
       ->delimiter(',');
+  command.add_option("--figure", options->figures, "Which figures; default: all that there is data for")
+      ->delimiter(',')
+      ->check(CLI::IsMember(figure_names()));
   command.add_option("--out,-o", options->out, "Folder for the files")->capture_default_str();
   command.callback([&session, options] { plot(session, *options); });
 }

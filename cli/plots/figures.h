@@ -10,10 +10,20 @@ namespace scalelaw::cli {
 /// 95 % band, the held-out measurements; chance and ceiling for a score.
 Figure compute_figure(const FigureData& data);
 
-/// The metric against size, a parabola per budget, its best size marked. Needs at least one budget with several sizes.
+/// Budgets of at least this many sizes are drawn by `isoflop_figure`.
+inline constexpr size_t kIsoFlopSizes = 3;
+/// Whether there is one.
+bool has_isoflops(const FigureData& data);
+/// The metric against size, a parabola per budget (`analysis::isoflop_minima`), its minimum marked where the sizes that
+/// were tried enclose it.
 Figure isoflop_figure(const FigureData& data);
 
-/// Whether `isoflop_figure` has something to show.
-bool has_isoflops(const FigureData& data);
+/// Contours of the law over size and data, lines of equal compute, the runs, and the best size for every compute with
+/// its 95 % interval. Needs `data.surface`. Errors: those of `analysis::optimal`.
+absl::StatusOr<Figure> contour_figure(const FigureData& data);
+
+/// What a law leaves unexplained: against the fitted value and against each of its columns, with the mean of
+/// neighbouring points and 95 % of the noise. `name` tells it from the study's other laws.
+Figure residual_figure(const FigureData& data, const analysis::Law& law, const std::string& name);
 
 }  // namespace scalelaw::cli

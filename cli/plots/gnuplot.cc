@@ -21,10 +21,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kSvg = R"(set terminal svg size 860,560 font "DejaVu Sans,15" background "#ffffff" enhanced)";
+std::string svg(const Figure& figure) {
+  return fmt::format(R"(set terminal svg size {},{} font "DejaVu Sans,15" background "#ffffff" enhanced)", figure.width,
+                     figure.height);
+}
 // Twice the pixels of the SVG, for print and sharp screens.
-constexpr const char* kPng =
-    R"(set terminal pngcairo size 1720,1120 font "DejaVu Sans,15" fontscale 2 linewidth 2 pointscale 2 background "#ffffff" enhanced)";
+std::string png(const Figure& figure) {
+  return fmt::format(
+      R"(set terminal pngcairo size {},{} font "DejaVu Sans,15" fontscale 2 linewidth 2 pointscale 2 background "#ffffff" enhanced)",
+      2 * figure.width, 2 * figure.height);
+}
 
 std::string in_quotes(const std::string& path) {
   std::string text = "'";
@@ -72,7 +78,7 @@ absl::StatusOr<std::vector<std::string>> draw(const std::vector<Figure>& figures
   for (const Figure& figure : figures) {
     fs::path script = fs::path(folder) / fmt::format(".{}.{}.gnuplot", figure.name, getpid());
     std::string text;
-    for (const auto& [terminal, ending] : {std::pair{kSvg, ".svg"}, {kPng, ".png"}}) {
+    for (const auto& [terminal, ending] : {std::pair{svg(figure), ".svg"}, {png(figure), ".png"}}) {
       std::string file = (fs::path(folder) / (figure.name + ending)).string();
       text += fmt::format("reset\n{}\nset output {}\n{}\nunset output\n", terminal, in_quotes(file), figure.script);
       files.push_back(file);

@@ -12,6 +12,9 @@ namespace scalelaw::cli {
 struct Figure {
   std::string name;
   std::string script;
+  /// Of the SVG, in pixels; the PNG has twice as many.
+  int width = 860;
+  int height = 560;
 };
 
 /// Draws each figure as SVG and as PNG into `folder`, which is made if it is not there. Returns the files' paths.

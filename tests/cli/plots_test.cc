@@ -1,3 +1,4 @@
+#include "cli/plots/figure_set.h"
 #include "cli/plots/figures.h"
 
 #include <algorithm>
@@ -6,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -20,11 +22,6 @@ using testing::HasSubstr;
 double true_loss(double params, double flops) {
   return 0.02 + 30 * std::pow(params, -0.4) + 450 * std::pow(flops / params, -0.5);
 }
-double best_loss(double flops) {
-  double best = 1e9;
-  for (double params = 1e4; params < 1e8; params *= 1.02) best = std::min(best, true_loss(params, flops));
-  return best;
-}
 double true_score(double loss) {
   return 0.37 + 0.59 / (1 + std::exp(12 * (loss - 0.42)));
 }
@@ -35,38 +32,50 @@ FigureData study(bool score) {
   data.metric = score ? "alignment" : "val_loss";
   if (score) data.chance = 0.37;
   if (score) data.ceiling = 0.96;
-  auto add = [&](double params, double flops, bool holdout) {
-    v1::Observation& observation = data.observations.emplace_back();
-    double loss = true_loss(params, flops);
-    observation.set_params(params);
-    observation.set_samples(flops / params);
-    observation.set_flops(flops * 0.998);
-    observation.set_budget_flops(flops);
-    observation.set_value(score ? true_score(loss) : loss);
-    observation.set_holdout(holdout);
+  auto add = [&](double params, double flops, std::vector<analysis::Observation>& to) {
+    analysis::Observation& run = to.emplace_back();
+    run.run = std::to_string(data.runs.size());
+    run.params = params;
+    run.samples = flops / params;
+    run.flops = flops * 0.998;
+    run.budget_flops = flops;
+    const double loss = true_loss(params, flops) * (1 + 0.004 * std::sin(7.0 * static_cast<double>(data.runs.size())));
+    run.value = score ? true_score(loss) : loss;
   };
   for (double params : {46e3, 92e3, 183e3, 366e3, 732e3})
-    for (double flops : {1e11, 2e11, 4e11, 8e11, 1.6e12, 3.2e12}) add(params, flops, false);
-  add(732e3, 1.28e13, true);
+    for (double flops : {1e11, 2e11, 4e11, 8e11, 1.6e12, 3.2e12}) add(params, flops, data.runs);
+  add(732e3, 1.28e13, data.held_out);
+  analysis::FitOptions options;
+  options.metric = data.metric;
+  options.chance = data.chance;
+  options.ceiling = data.ceiling;
+  options.bootstrap = 200;
+  data.curve = *analysis::fit(data.runs, options);
+  if (score) return data;
+  options.form = "chinchilla";
+  data.surface = *analysis::fit(data.runs, options);
+  return data;
+}
 
-  v1::Law& law = data.law.emplace();
-  v1::Range& range = *law.add_ranges();
-  range.set_column("flops");
-  range.set_low(1e11);
-  range.set_high(3.2e12);
-  for (int i = 0; i <= 40; ++i) {
-    double flops = 1e11 * std::pow(256, i / 40.0);
-    double loss = best_loss(flops);
-    double value = score ? true_score(loss) : loss;
-    double spread = (score ? 0.008 : 0.012 * value) * (1 + std::max(0.0, std::log(flops / 3.2e12)));
-    v1::Prediction& prediction = data.curve.emplace_back();
-    (*prediction.mutable_at())["flops"] = flops;
-    prediction.set_value(value);
-    prediction.set_low50(value - spread);
-    prediction.set_high50(value + spread);
-    prediction.set_low95(value - 2.6 * spread);
-    prediction.set_high95(value + 2.6 * spread);
+// The runs of Hoffmann et al. 2022, figure 4, as read off by Besiroglu et al. 2024.
+FigureData chinchilla() {
+  FigureData data;
+  data.study = "chinchilla";
+  data.metric = "loss";
+  std::ifstream file(std::string(SCALELAW_SOURCE_DIR) + "/tests/analysis/data/chinchilla.csv");
+  std::string line;
+  std::getline(file, line);
+  for (char comma; std::getline(file, line);) {
+    std::istringstream fields(line);
+    analysis::Observation& run = data.runs.emplace_back();
+    fields >> run.flops >> comma >> run.params >> comma >> run.samples >> comma >> run.value;
+    run.run = std::to_string(data.runs.size());
   }
+  analysis::FitOptions options;
+  options.metric = data.metric;
+  options.bootstrap = 200;
+  options.form = "chinchilla";
+  data.surface = *analysis::fit(data.runs, options);
   return data;
 }
 
@@ -81,70 +90,20 @@ std::string folder() {
   return kept != nullptr ? kept : testing::TempDir() + "/scalelaw-plots";
 }
 
-TEST(IsoFlop, TheParabolasMinimumIsTheSurfacesWithinATenth) {
+TEST(Plots, IsoFlopsTakeBudgetsOfThreeSizesAndMoreAndNoHeldOutRuns) {
   FigureData data = study(false);
-  std::vector<IsoFlop> all = isoflops(data);
-  ASSERT_EQ(all.size(), 6u);
-  for (const IsoFlop& iso : all) {
-    ASSERT_EQ(iso.sizes.size(), 5u);
-    double best = 1e4;
-    for (double params = 1e4; params < 1e7; params *= 1.01)
-      if (true_loss(params, iso.budget) < true_loss(best, iso.budget)) best = params;
-    if (best < 60e3 || best > 600e3) continue;  // a minimum at the edge of the sizes is no minimum
-    ASSERT_TRUE(iso.best.has_value());
-    EXPECT_NEAR(std::log10(iso.best->params), std::log10(best), 0.1);
-  }
-}
-
-TEST(IsoFlop, SeedsAreAveragedAndHeldOutRunsLeftOut) {
-  FigureData data;
-  for (double value : {1.0, 3.0}) {
-    v1::Observation& observation = data.observations.emplace_back();
-    observation.set_params(100);
-    observation.set_samples(1e6);
-    observation.set_flops(1.01e9);
-    observation.set_value(value);
-  }
-  v1::Observation& held_out = data.observations.emplace_back(data.observations[0]);
-  held_out.set_holdout(true);
-  std::vector<IsoFlop> all = isoflops(data);
-  ASSERT_EQ(all.size(), 1u);
-  EXPECT_NEAR(all[0].budget, 1.01e9, 1) << "without a budget: what was spent";
-  ASSERT_EQ(all[0].sizes.size(), 1u);
-  EXPECT_EQ(all[0].sizes[0].value, 2.0);
-  EXPECT_FALSE(all[0].parabola.has_value()) << "one size is no curve";
-}
-
-TEST(IsoFlop, NoBestSizeWhereTheLargestIsBest) {
-  FigureData data;
-  for (double params : {100.0, 200.0, 400.0}) {
-    v1::Observation& observation = data.observations.emplace_back();
-    observation.set_params(params);
-    observation.set_samples(1e6);
-    observation.set_flops(1e9);
-    observation.set_value(100 / params + 1e-5 * params);
-  }
-  std::vector<IsoFlop> all = isoflops(data);
-  ASSERT_EQ(all.size(), 1u);
-  EXPECT_FALSE(all[0].best.has_value());
-}
-
-TEST(Frontier, IsTheBestPerBudgetAndNeverGetsWorse) {
-  FigureData data = study(true);
-  data.observations.push_back(data.observations[0]);
-  data.observations.back().set_budget_flops(5e11);  // more compute, worse score
-  data.observations.back().set_value(0.1);
-  std::vector<FrontierPoint> line = frontier(data);
-  ASSERT_EQ(line.size(), 6u);
-  for (size_t i = 1; i < line.size(); ++i) EXPECT_GT(line[i].value, line[i - 1].value);
+  EXPECT_TRUE(has_isoflops(data));
+  std::erase_if(data.runs, [](const analysis::Observation& run) { return run.params > 100e3; });
+  EXPECT_FALSE(has_isoflops(data));
 }
 
 TEST(Plots, AreDrawnAsSvgAndPng) {
   FigureData loss = study(false), score = study(true);
-  auto files =
-      draw({compute_figure(loss), isoflop_figure(loss), compute_figure(score), isoflop_figure(score)}, folder());
+  std::vector<Figure> figures = make_figures(loss, {}).figures;
+  for (Figure& figure : make_figures(score, {}).figures) figures.push_back(figure);
+  auto files = draw(figures, folder());
   ASSERT_TRUE(files.ok()) << files.status();
-  ASSERT_EQ(files->size(), 8u);
+  ASSERT_GE(files->size(), 14u);
   for (const std::string& file : *files) {
     std::string bytes = content(file);
     if (file.ends_with(".png")) {
@@ -164,11 +123,26 @@ TEST(Plots, AreDrawnAsSvgAndPng) {
 
 TEST(Plots, AStudyWithoutALawHasItsRunsAlone) {
   FigureData data = study(false);
-  data.law.reset();
-  data.curve.clear();
+  data.curve.reset();
   auto files = draw({compute_figure(data)}, folder() + "/no-law");
   ASSERT_TRUE(files.ok()) << files.status();
   EXPECT_THAT(content(folder() + "/no-law/val_loss-vs-compute.svg"), testing::Not(HasSubstr("fitted law")));
+}
+
+TEST(Plots, ManyRunsOfManySizesAreColouredAlongAScale) {
+  const FigureData data = chinchilla();
+  auto files = draw(make_figures(data, {}).figures, folder() + "/chinchilla");
+  ASSERT_TRUE(files.ok()) << files.status();
+  EXPECT_THAT(content(folder() + "/chinchilla/loss-vs-compute.svg"), HasSubstr("Parameters"));
+}
+
+TEST(Plots, AFigureThatIsAskedForAndCannotBeSaysWhy) {
+  FigureData data = study(false);
+  for (analysis::Observation& run : data.runs) run.params = 46e3;
+  const FigureSet set = make_figures(data, {"isoflop"});
+  EXPECT_TRUE(set.figures.empty());
+  ASSERT_EQ(set.missing.size(), 1u);
+  EXPECT_THAT(set.missing[0], HasSubstr("isoflop of val_loss: no budget has runs of 3 sizes"));
 }
 
 TEST(Plots, NamesWithGnuplotsOrdersInThemAreText) {
