@@ -132,7 +132,9 @@ absl::StatusOr<Figure> contour_figure(const FigureData& data) {
       fmt::join(drawn, ", "), plot.data("grid", grid));
   orders += axis("x", {column_label("params"), params, true, true}) +
             axis("y", {column_label("samples"), samples, true, true});
-  orders += "set rmargin at screen 0.70\nset lmargin at screen 0.13\nset key at screen 0.78, screen 0.88 left top\n";
+  orders +=
+      "set rmargin at screen 0.665\nset lmargin at screen 0.14\nset ylabel offset -0.8,0\n"
+      "set key at screen 0.745, screen 0.88 left top\nset style textbox opaque noborder fillcolor rgb \"#ffffff\"\n";
   for (const double level : drawn)
     if (const double at = samples_at(*surface, parameters, params.high, samples, level); std::isfinite(at))
       orders += fmt::format("set label \"{:.4g}\" at graph 1.012, first {:.6g} left font \",12\" tc rgb \"#414487\"\n",
@@ -146,7 +148,7 @@ absl::StatusOr<Figure> contour_figure(const FigureData& data) {
     }
     equal.emplace_back();
   }
-  plot.layer(fmt::format("{} using 1:2 with lines lw 1 dt (2,3) lc rgb \"#aaaaaa\" title \"equal compute\"",
+  plot.layer(fmt::format("{} using 1:2 with lines lw 1 dt (2,3) lc rgb \"#888888\" title \"equal compute\"",
                          plot.data("equal", equal)));
   plot.layer(fmt::format("$contours using (10**$1):(10**$2) with lines lw 1.3 lc rgb \"#414487\" title \"{}\"",
                          metric_name(data)));
@@ -161,10 +163,13 @@ absl::StatusOr<Figure> contour_figure(const FigureData& data) {
                          plot.data("best", path->line), kLawColor));
   const std::string decades = plot.data("decades", path->decades);
   plot.layer(fmt::format("{} using 1:2 with points pt 7 ps 0.9 lc rgb \"{}\" notitle", decades, kLawColor));
-  plot.layer(fmt::format(
-      "{} using 1:2:(sprintf(\"10^{{%d}} FLOPs\", $3)) with labels left offset 0.8,-0.5 font \",12\" tc rgb \"{}\" "
-      "notitle",
-      decades, kInk));
+  // To the right of its point, unless that is too near to the edge.
+  const double edge = between(params, 0.75);
+  for (const auto& [side, condition] : {std::pair{"left offset 0.8,-0.5", "<"}, {"right offset -0.8,0.5", ">="}})
+    plot.layer(
+        fmt::format("{} using ($1{}{:.6g}?$1:NaN):2:(sprintf(\"10^{{%d}} FLOPs\", $3)) with labels {} boxed font "
+                    "\",12\" tc rgb \"{}\" notitle",
+                    decades, condition, edge, side, kInk));
   return Figure{fmt::format("{}-contours", data.metric), plot.script(orders)};
 }
 
