@@ -1,21 +1,30 @@
 #include "analysis/bootstrap.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
 
+#include "absl/status/status.h"
+#include "analysis/linearised.h"
 #include "analysis/parallel.h"
+#include "analysis/quantile.h"
 #include "analysis/random.h"
 #include "analysis/resample.h"
 
 namespace scalelaw::analysis {
 namespace {
 
-/// The scatter about the curve counts as more than seed noise where its variance exceeds the seeds' by this factor
-/// (an F test at about 20 % for a few degrees of freedom).
-constexpr double kMisfitRatio = 2;
+/// From so many runs on, random signs alone make enough different replicates.
+constexpr size_t kEnoughForSigns = 12;
 /// Streams of the random numbers that set the mean of the selection, before those of the draws.
 constexpr int kSelectionDraws = 400;
+/// Student's tails without bound would overflow a curve; this is beyond every quantile that is reported.
+constexpr double kMostInflation = 60;
+
+constexpr Resampling kAll[] = {Resampling::kPairs, Resampling::kCluster, Resampling::kResidual, Resampling::kWild,
+                               Resampling::kModel};
 
 double disturb(double value, double noise, Residual residual) {
   return residual == Residual::kLog ? value * std::exp(noise) : value + noise;
@@ -36,13 +45,11 @@ Eigen::VectorXd curve(const Form& form, const Eigen::MatrixXd& logx, const Small
   return fitted;
 }
 
-int distinct_runs(const Problem& problem) {
-  std::map<std::string, int> runs;
-  for (const Observation& o : problem.observations) ++runs[o.run];
-  return static_cast<int>(runs.size());
+double inflate(const Noise& noise, Random& random) {
+  return std::min(kMostInflation, std::sqrt(noise.dof / random.chi_squared(noise.dof)));
 }
 
-/// Replicates a small study: see the head of bootstrap.h.
+/// Replicates by the model: see the head of bootstrap.h.
 class ModelBootstrap {
  public:
   ModelBootstrap(const Problem& problem, const Optimum& optimum, const Noise& noise, std::uint64_t seed)
@@ -66,8 +73,7 @@ class ModelBootstrap {
 
   Draw draw(int index) const {
     Random random(seed_, static_cast<std::uint64_t>(index));
-    // Student's tails without bound would overflow a curve; 60 σ is beyond every quantile that is reported.
-    const double inflation = std::min(60.0, std::sqrt(noise_.dof / random.chi_squared(noise_.dof)));
+    const double inflation = inflate(noise_, random);
     std::vector<Cell> points;
     const std::vector<double> shifts = disturb_points(random, noise_.sigma * inflation, points);
     Sample sample = make_sample(points, problem_);
@@ -90,7 +96,11 @@ class ModelBootstrap {
         Cell cell = problem_.cells[c];
         double noise = 0;
         const size_t draws = noise_.per_run ? cell.members.size() : 1;
-        for (size_t m = 0; m < draws; ++m) noise += sigma * random.normal() / static_cast<double>(draws);
+        for (size_t m = 0; m < draws; ++m) {
+          // A row without weight is not fitted: what noise it has does not matter.
+          const double weight = problem_.observations[cell.members[m]].weight;
+          noise += sigma / std::sqrt(weight > 0 ? weight : 1) * random.normal() / static_cast<double>(draws);
+        }
         cell.value = disturb(cell.value, noise, residual);
         const bool first = c == rivals_[k].front();
         if (first || (problem_.better == Better::kLower ? cell.value < best.value : cell.value > best.value))
@@ -110,21 +120,68 @@ class ModelBootstrap {
   std::vector<double> selection_;
 };
 
-/// Rows of each run, for drawing runs with replacement.
-std::vector<std::vector<int>> rows_by_run(const Problem& problem) {
-  std::map<std::string, size_t> place;
-  std::vector<std::vector<int>> rows;
-  for (size_t i = 0; i < problem.observations.size(); ++i) {
-    const auto [at, added] = place.emplace(problem.observations[i].run, rows.size());
-    if (added) rows.emplace_back();
-    rows[at->second].push_back(static_cast<int>(i));
+/// Replicates by residuals, each row's own or another's: see the head of bootstrap.h.
+class ResidualBootstrap {
+ public:
+  ResidualBootstrap(const Problem& problem, const Sample& sample, const Optimum& optimum, const Noise& noise,
+                    Resampling resampling, std::uint64_t seed)
+      : problem_(problem),
+        sample_(sample),
+        optimum_(optimum),
+        noise_(noise),
+        wild_(resampling == Resampling::kWild),
+        seed_(seed),
+        units_(resampling_units(problem, resampling)),
+        fitted_(curve(*problem.form, sample.logx, optimum.coordinates)) {
+    const Linearised linearised = linearise(problem, sample, optimum.coordinates);
+    const Eigen::ArrayXd kept = 1 - linearised.leverage.array();
+    shock_ = wild_ ? (-linearised.residual.array() / kept).eval() : (-linearised.residual.array() / kept.sqrt()).eval();
+    if (!wild_) shock_.array() -= shock_.mean();
   }
-  return rows;
-}
 
-std::vector<Draw> pairs_bootstrap(const Problem& problem, const Sample& sample, const Optimum& optimum,
-                                  const Noise& noise, int count, std::uint64_t seed, int threads) {
-  const std::vector<std::vector<int>> rows = rows_by_run(problem);
+  Draw draw(int index) const {
+    Random random(seed_, static_cast<std::uint64_t>(index));
+    const double inflation = inflate(noise_, random);
+    Sample sample = sample_;
+    for (const std::vector<int>& unit : units_) {
+      const double sign = random_sign(random);
+      for (int row : unit) {
+        const double shock = wild_ ? sign * shock_[row] : inflation * shock_[random.below(shock_.size())];
+        const double weight = sample.weight[row];
+        sample.y[row] = disturb(fitted_[row], shock / std::sqrt(weight > 0 ? weight : 1), problem_.criterion.residual);
+      }
+    }
+    const std::vector<Optimum> optima = minimise(*problem_.form, sample, problem_.criterion);
+    const SmallVector& best = optima.empty() ? optimum_.coordinates : optima.front().coordinates;
+    return {problem_.form->parameters(best.data(), problem_.log_scale.data()), noise_.sigma * inflation};
+  }
+
+ private:
+  /// Mean 0, variance 1: ±1, or for few runs ±√(1/2), ±1, ±√(3/2) (Webb 2014).
+  double random_sign(Random& random) const {
+    const double sign = random.below(2) == 0 ? -1 : 1;
+    if (units_.size() >= kEnoughForSigns) return sign;
+    return sign * std::sqrt(0.5 * static_cast<double>(1 + random.below(3)));
+  }
+
+  const Problem& problem_;
+  const Sample& sample_;
+  const Optimum& optimum_;
+  const Noise noise_;
+  const bool wild_;
+  const std::uint64_t seed_;
+  const std::vector<std::vector<int>> units_;
+  const Eigen::VectorXd fitted_;
+  /// Observed minus fitted, scaled to the noise.
+  Eigen::VectorXd shock_;
+};
+
+std::vector<Draw> drawing_bootstrap(const Problem& problem, const Sample& sample, const Optimum& optimum,
+                                    const Noise& noise, Resampling resampling, int count, std::uint64_t seed,
+                                    int threads) {
+  const std::vector<std::vector<int>> units = resampling_units(problem, resampling);
+  const int drawn = drawn_units(static_cast<int>(units.size()), static_cast<int>(sample.y.size()),
+                                static_cast<int>(optimum.coordinates.size()));
   const Resampler resampler(*problem.form, sample, problem.criterion, optimum);
   std::vector<Draw> draws(count);
   constexpr int kBatch = static_cast<int>(Resampler::kBatch);
@@ -133,9 +190,9 @@ std::vector<Draw> pairs_bootstrap(const Problem& problem, const Sample& sample, 
     Eigen::MatrixXd weights = Eigen::MatrixXd::Zero(sample.y.size(), to - from);
     for (int d = from; d < to; ++d) {
       Random random(seed, static_cast<std::uint64_t>(d));
-      draws[d].sigma = noise.sigma * std::sqrt(noise.dof / random.chi_squared(noise.dof));
-      for (size_t i = 0; i < rows.size(); ++i)
-        for (int row : rows[random.below(rows.size())]) weights(row, d - from) += 1;
+      draws[d].sigma = noise.sigma * inflate(noise, random);
+      for (int i = 0; i < drawn; ++i)
+        for (int row : units[random.below(units.size())]) weights(row, d - from) += sample.weight[row];
     }
     const std::vector<Optimum> optima = resampler.minimise(weights);
     for (int d = from; d < to; ++d)
@@ -144,41 +201,92 @@ std::vector<Draw> pairs_bootstrap(const Problem& problem, const Sample& sample, 
   return draws;
 }
 
+template <class Bootstrap>
+std::vector<Draw> draw_each(const Bootstrap& bootstrap, int count, int threads) {
+  std::vector<Draw> draws(count);
+  parallel_for(count, threads, [&](int d) { draws[d] = bootstrap.draw(d); });
+  return draws;
+}
+
 }  // namespace
 
-Noise estimate_noise(const Problem& problem, const Sample& sample, const Optimum& optimum) {
-  const Eigen::VectorXd fitted = curve(*problem.form, sample.logx, optimum.coordinates);
-  double scatter = 0, scatter_per_run = 0;
-  for (Eigen::Index i = 0; i < fitted.size(); ++i) {
-    const double r = difference(sample.y[i], fitted[i], problem.criterion.residual);
-    scatter += r * r;
-    scatter_per_run += r * r * static_cast<double>(problem.points[i].members.size());
+std::string_view name_of(Resampling resampling) {
+  switch (resampling) {
+    case Resampling::kPairs:
+      return "pairs";
+    case Resampling::kCluster:
+      return "cluster";
+    case Resampling::kResidual:
+      return "residual";
+    case Resampling::kWild:
+      return "wild";
+    case Resampling::kModel:
+      return "model";
   }
-  const int parameters = static_cast<int>(optimum.coordinates.size());
-  const int dof = std::max(1, static_cast<int>(fitted.size()) - parameters);
+  return "";
+}
 
-  double seeds = 0;
-  int seeds_dof = 0;
-  for (const Cell& cell : problem.cells) {
-    for (int m : cell.members) {
-      const double r = difference(problem.observations[m].value, cell.value, problem.criterion.residual);
-      if (std::isfinite(r)) seeds += r * r;
-    }
-    seeds_dof += static_cast<int>(cell.members.size()) - 1;
+absl::StatusOr<Resampling> choose_resampling(std::string_view name, const Problem& problem) {
+  if (name.empty() || name == "auto") {
+    if (problem.on_frontier) return Resampling::kModel;
+    const size_t runs = resampling_units(problem, Resampling::kCluster).size();
+    const bool alone = runs == problem.points.size();
+    if (runs >= static_cast<size_t>(kPairsRuns)) return alone ? Resampling::kPairs : Resampling::kCluster;
+    return alone ? Resampling::kModel : Resampling::kWild;
   }
-  const bool explained = seeds_dof > 0 && scatter_per_run / dof <= kMisfitRatio * seeds / seeds_dof;
-  if (explained) return {std::sqrt((scatter_per_run + seeds) / (dof + seeds_dof)), dof + seeds_dof, true};
-  return {std::sqrt(scatter / dof), dof, seeds_dof == 0};
+  for (Resampling resampling : kAll) {
+    if (name != name_of(resampling)) continue;
+    if (problem.on_frontier && (resampling == Resampling::kPairs || resampling == Resampling::kCluster))
+      return absl::InvalidArgumentError(
+          fmt::format("resample: '{}' needs points that are runs, but these are the best sizes of their budgets; use "
+                      "model, residual or wild",
+                      name));
+    return resampling;
+  }
+  return absl::InvalidArgumentError(
+      fmt::format("resample: '{}' is unknown; known: auto, pairs, cluster, residual, wild, model", name));
+}
+
+std::vector<std::vector<int>> resampling_units(const Problem& problem, Resampling resampling) {
+  const bool by_run = resampling == Resampling::kCluster || resampling == Resampling::kWild;
+  std::map<std::string, size_t> place;
+  std::vector<std::vector<int>> units;
+  for (size_t i = 0; i < problem.points.size(); ++i) {
+    const int row = static_cast<int>(i);
+    if (problem.on_frontier || !by_run) {
+      units.push_back({row});
+      continue;
+    }
+    const std::string& run = problem.observations[problem.points[i].members.front()].run;
+    const auto [at, added] = place.emplace(run, units.size());
+    if (added) units.emplace_back();
+    units[at->second].push_back(row);
+  }
+  return units;
+}
+
+int drawn_units(int units, int rows, int parameters) {
+  const double n = rows, p = parameters, g = units;
+  const bool clusters = units < rows;
+  const double dof = std::max(1.0, clusters ? g - 1 : n - p);
+  const double shrinkage = clusters ? (g - 1) / g * (n - p) / (n - 1) : (n - p) / n;
+  const double tails = 1.959964 / student_quantile(0.975, static_cast<int>(dof));
+  return std::clamp(static_cast<int>(std::lround(g * shrinkage * tails * tails)), 1, units);
 }
 
 std::vector<Draw> bootstrap(const Problem& problem, const Sample& sample, const Optimum& optimum, const Noise& noise,
-                            int count, std::uint64_t seed, int threads) {
-  if (!problem.on_frontier && distinct_runs(problem) >= kPairsRuns)
-    return pairs_bootstrap(problem, sample, optimum, noise, count, seed, threads);
-  const ModelBootstrap model(problem, optimum, noise, seed);
-  std::vector<Draw> draws(count);
-  parallel_for(count, threads, [&](int d) { draws[d] = model.draw(d); });
-  return draws;
+                            Resampling resampling, int count, std::uint64_t seed, int threads) {
+  switch (resampling) {
+    case Resampling::kPairs:
+    case Resampling::kCluster:
+      return drawing_bootstrap(problem, sample, optimum, noise, resampling, count, seed, threads);
+    case Resampling::kResidual:
+    case Resampling::kWild:
+      return draw_each(ResidualBootstrap(problem, sample, optimum, noise, resampling, seed), count, threads);
+    case Resampling::kModel:
+      return draw_each(ModelBootstrap(problem, optimum, noise, seed), count, threads);
+  }
+  return {};
 }
 
 }  // namespace scalelaw::analysis

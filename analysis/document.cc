@@ -13,7 +13,8 @@ namespace scalelaw::analysis {
 namespace {
 
 using nlohmann::json;
-constexpr int kVersion = 1;
+/// 2: rivals, whose draws belong into prediction intervals. A document of version 1 has none.
+constexpr int kVersion = 2;
 
 /// JSON has no infinities; an unidentified parameter may have one.
 json number(double value) {
@@ -47,16 +48,66 @@ json parameters_to_json(const Law& law) {
     object[p.name] = {{"value", number(p.value)},
                       {"se", number(p.se)},
                       {"ci95", {number(p.ci95_low), number(p.ci95_high)}},
-                      {"identified", p.identified}};
+                      {"identified", p.identified},
+                      {"unbounded", p.unbounded}};
     if (p.fixed) object[p.name]["fixed"] = true;
   }
   return {{"order", std::move(order)}, {"values", std::move(object)}};
 }
 
+json draws_to_json(const std::vector<Draw>& draws) {
+  json array = json::array();
+  for (const Draw& d : draws) array.push_back({{"parameters", numbers(d.parameters)}, {"sigma", number(d.sigma)}});
+  return array;
+}
+std::vector<Draw> to_draws(const json& array) {
+  std::vector<Draw> draws;
+  for (const json& d : array) draws.push_back({to_numbers(d.at("parameters")), to_number(d.at("sigma"))});
+  return draws;
+}
+
+json uncertainty_to_json(const Law& law) {
+  json correlation = json::array();
+  for (const std::vector<double>& row : law.correlation) correlation.push_back(numbers(row));
+  json profiles = json::array();
+  for (const Profile& p : law.profiles) {
+    json curve = json::array();
+    for (const Profile::At& at : p.curve) curve.push_back({number(at.value), number(at.statistic)});
+    profiles.push_back({{"parameter", p.parameter}, {"critical", number(p.critical)}, {"curve", std::move(curve)}});
+  }
+  json rivals = json::array();
+  for (const Rival& r : law.rivals)
+    rivals.push_back({{"law", r.form},
+                      {"parameters", numbers(r.parameters)},
+                      {"weight", number(r.weight)},
+                      {"draws", draws_to_json(r.draws)}});
+  return {
+      {"resample", law.resample},           {"intervals", law.intervals},      {"correlation", std::move(correlation)},
+      {"condition", number(law.condition)}, {"profiles", std::move(profiles)}, {"own_draws", law.own_draws},
+      {"rivals", std::move(rivals)}};
+}
+
+void parse_uncertainty(const json& document, Law& law) {
+  law.resample = document.at("resample").get<std::string>();
+  law.intervals = document.at("intervals").get<std::string>();
+  for (const json& row : document.at("correlation")) law.correlation.push_back(to_numbers(row));
+  law.condition = to_number(document.at("condition"));
+  for (const json& p : document.at("profiles")) {
+    Profile& profile = law.profiles.emplace_back();
+    profile.parameter = p.at("parameter").get<std::string>();
+    profile.critical = to_number(p.at("critical"));
+    for (const json& at : p.at("curve")) profile.curve.push_back({to_number(at.at(0)), to_number(at.at(1))});
+  }
+  law.own_draws = document.at("own_draws").get<int>();
+  for (const json& r : document.at("rivals"))
+    law.rivals.push_back({r.at("law").get<std::string>(), to_numbers(r.at("parameters")), to_number(r.at("weight")),
+                          to_draws(r.at("draws"))});
+}
+
 Law parse(const json& document) {
-  if (document.at("version").get<int>() != kVersion)
+  if (const int version = document.at("version").get<int>(); version < 1 || version > kVersion)
     throw std::invalid_argument(
-        fmt::format("version {} is not {}, the one that this program reads", document.at("version").dump(), kVersion));
+        fmt::format("version {} is not among those that this program reads, 1 to {}", version, kVersion));
   Law law;
   law.metric = document.at("metric").get<std::string>();
   law.form = document.at("law").get<std::string>();
@@ -69,7 +120,7 @@ Law parse(const json& document) {
     const json& p = document.at("parameters").at(name.get<std::string>());
     law.parameters.push_back({name.get<std::string>(), to_number(p.at("value")), to_number(p.at("se")),
                               to_number(p.at("ci95").at(0)), to_number(p.at("ci95").at(1)),
-                              p.at("identified").get<bool>(), p.value("fixed", false)});
+                              p.at("identified").get<bool>(), p.value("fixed", false), p.value("unbounded", "")});
   }
   if (document.contains("bounds")) {
     law.chance = to_number(document.at("bounds").at("chance"));
@@ -88,8 +139,9 @@ Law parse(const json& document) {
         {to_numbers(p.at("x")), to_number(p.at("value")), p.at("runs").get<std::vector<std::string>>()});
   for (const json& b : document.at("basins"))
     law.basins.push_back({to_numbers(b.at("parameters")), to_number(b.at("objective"))});
-  for (const json& d : document.at("draws"))
-    law.draws.push_back({to_numbers(d.at("parameters")), to_number(d.at("sigma"))});
+  law.draws = to_draws(document.at("draws"));
+  law.own_draws = static_cast<int>(law.draws.size());
+  if (document.contains("uncertainty")) parse_uncertainty(document.at("uncertainty"), law);
   law.observations_hash = document.at("observations_hash").get<std::string>();
   law.code_version = document.at("code_version").get<std::string>();
   return law;
@@ -111,6 +163,17 @@ absl::Status check(const Law& law) {
   for (const Draw& draw : law.draws)
     if (draw.parameters.size() != count)
       return absl::InvalidArgumentError("draws: a draw has the wrong number of parameters");
+  if (law.own_draws < 0 || law.own_draws > static_cast<int>(law.draws.size()))
+    return absl::InvalidArgumentError("uncertainty: own_draws: more than there are draws");
+  for (const Rival& rival : law.rivals) {
+    const auto other = make_form(rival.form, {});
+    if (!other || other->default_columns().size() != law.x.size())
+      return absl::InvalidArgumentError(
+          fmt::format("uncertainty: rivals: '{}' is no form of {} column(s)", rival.form, law.x.size()));
+    for (const Draw& draw : rival.draws)
+      if (draw.parameters.size() != other->parameter_names().size())
+        return absl::InvalidArgumentError("uncertainty: rivals: a draw has the wrong number of parameters");
+  }
   return absl::OkStatus();
 }
 
@@ -151,8 +214,8 @@ std::string to_json(const Law& law) {
   json& basins = document["basins"] = json::array();
   for (const Basin& b : law.basins)
     basins.push_back({{"parameters", numbers(b.parameters)}, {"objective", number(b.objective)}});
-  json& draws = document["draws"] = json::array();
-  for (const Draw& d : law.draws) draws.push_back({{"parameters", numbers(d.parameters)}, {"sigma", number(d.sigma)}});
+  document["draws"] = draws_to_json(law.draws);
+  document["uncertainty"] = uncertainty_to_json(law);
   return document.dump();
 }
 

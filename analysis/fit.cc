@@ -6,8 +6,12 @@
 
 #include "absl/status/status.h"
 #include "analysis/bootstrap.h"
+#include "analysis/intervals.h"
 #include "analysis/law.h"
+#include "analysis/linearised.h"
+#include "analysis/noise.h"
 #include "analysis/problem.h"
+#include "analysis/rivals.h"
 #include "analysis/search.h"
 
 namespace scalelaw::analysis {
@@ -17,53 +21,13 @@ namespace {
 constexpr int kFewDegrees = 3;
 /// Another minimum within this share of the best objective is worth a word.
 constexpr double kNearlyAsGood = 0.02;
+/// Beyond this condition number rounding of the third digit of the values moves the parameters by as much as they are.
+constexpr double kIllConditioned = 1000;
+/// A rival with less of the weight than this has no say.
+constexpr double kNoSay = 0.005;
 
 std::string_view name_of(Penalty penalty) {
   return penalty == Penalty::kL2 ? "l2" : penalty == Penalty::kHuber ? "huber" : "lad";
-}
-
-/// Linear interpolation between order statistics; `sorted` is not empty.
-double quantile(const std::vector<double>& sorted, double q) {
-  const double place = q * static_cast<double>(sorted.size() - 1);
-  const auto below = static_cast<size_t>(place);
-  const size_t above = std::min(below + 1, sorted.size() - 1);
-  if (sorted[below] == sorted[above]) return sorted[below];
-  return sorted[below] + (place - static_cast<double>(below)) * (sorted[above] - sorted[below]);
-}
-
-std::vector<Parameter> describe_parameters(const Problem& problem, const Sample& sample, const Optimum& optimum,
-                                           const std::vector<Draw>& draws, const std::map<std::string, double>& fixed) {
-  const std::vector<Coordinate> coordinates = problem.form->coordinates(sample.logx);
-  std::vector<double> low, high;
-  for (const Coordinate& c : coordinates) {
-    low.push_back(c.low);
-    high.push_back(c.high);
-  }
-  const double* scale = problem.log_scale.data();
-  const std::vector<double> lowest = problem.form->parameters(low.data(), scale);
-  const std::vector<double> highest = problem.form->parameters(high.data(), scale);
-  const std::vector<double> values = problem.form->parameters(optimum.coordinates.data(), scale);
-  const std::vector<std::string> names = problem.form->parameter_names();
-  std::vector<Parameter> result;
-  for (size_t j = 0; j < names.size(); ++j) {
-    Parameter p{names[j], values[j], 0, values[j], values[j], true};
-    if (!draws.empty()) {
-      std::vector<double> sorted;
-      for (const Draw& draw : draws) sorted.push_back(draw.parameters[j]);
-      std::sort(sorted.begin(), sorted.end());
-      p.ci95_low = quantile(sorted, 0.025);
-      p.ci95_high = quantile(sorted, 0.975);
-      // Half of the central 68 %: a few wild draws of a small study have no say in it.
-      p.se = (quantile(sorted, 0.8413447) - quantile(sorted, 0.1586553)) / 2;
-    }
-    const double margin = 1e-6 * std::abs(values[j]);
-    const bool at_low = std::isfinite(lowest[j]) && p.ci95_low <= lowest[j] + margin;
-    const bool at_high = std::isfinite(highest[j]) && p.ci95_high >= highest[j] - margin;
-    p.fixed = fixed.contains(p.name);
-    p.identified = p.fixed || (!at_low && !at_high);
-    result.push_back(std::move(p));
-  }
-  return result;
 }
 
 double r_squared(const Law& law) {
@@ -140,16 +104,37 @@ void warn_of_noise(const Problem& problem, const Noise& noise, std::vector<std::
 }
 
 void warn_of_parameters(const Law& law, std::vector<std::string>& warnings) {
-  for (const Parameter& p : law.parameters)
-    if (!p.identified)
-      warnings.push_back(fmt::format(
-          "{} = {:.4g} is not identified by these points: its 95 % interval [{:.4g}, {:.4g}] reaches the end of what "
-          "is possible",
-          p.name, p.value, p.ci95_low, p.ci95_high));
+  for (const Parameter& p : law.parameters) {
+    if (p.unbounded.empty()) continue;
+    const std::string sides = p.unbounded == "both" ? "on either side" : p.unbounded;
+    warnings.push_back(
+        fmt::format("{} = {:.4g} is not identified by these points: it is unbounded {}, as its 95 % interval "
+                    "[{:.4g}, {:.4g}] reaches the end of what is possible",
+                    p.name, p.value, sides, p.ci95_low, p.ci95_high));
+  }
   for (size_t b = 1; b < law.basins.size(); ++b)
     if (law.basins[b].objective <= law.basins[0].objective * (1 + kNearlyAsGood))
       warnings.push_back(fmt::format("another minimum is nearly as good: objective {:.6g} against {:.6g}",
                                      law.basins[b].objective, law.basins[0].objective));
+}
+
+void warn_of_condition(const Problem& problem, const Sample& sample, const Linearised& linearised,
+                       std::vector<std::string>& warnings) {
+  if (!(linearised.condition > kIllConditioned)) return;
+  const std::vector<Coordinate> coordinates = problem.form->coordinates(sample.logx);
+  std::vector<std::string> names;
+  for (int c : linearised.trading) names.push_back(coordinates[static_cast<size_t>(c)].name);
+  warnings.push_back(
+      fmt::format("these points determine {} only in combination (condition number {:.3g}): a change in one is made up "
+                  "for by the others; predictions within the fitted range are sound all the same",
+                  fmt::join(names, ", "), linearised.condition));
+}
+
+void warn_of_rivals(const Law& law, std::vector<std::string>& warnings) {
+  for (const Rival& rival : law.rivals)
+    warnings.push_back(
+        fmt::format("{} describes these points {} (weight {:.2g}): prediction intervals hold both, in proportion",
+                    rival.form, rival.weight > 0.5 ? "better" : "about as well", rival.weight));
 }
 
 void describe_points(const Problem& problem, Law& law) {
@@ -170,19 +155,109 @@ void describe_points(const Problem& problem, Law& law) {
   }
 }
 
+/// A form fitted to the points, before anything is said of its uncertainty.
+struct Fitted {
+  Problem problem;
+  Sample sample;
+  std::vector<Optimum> optima;
+
+  const Optimum& best() const { return optima.front(); }
+};
+
+absl::StatusOr<Fitted> search(const std::vector<Observation>& observations, const FitOptions& options) {
+  absl::StatusOr<Problem> problem = make_problem(observations, options);
+  if (!problem.ok()) return problem.status();
+  Fitted fitted{*std::move(problem), {}, {}};
+  fitted.sample = make_sample(fitted.problem.points, fitted.problem);
+  fitted.optima = minimise(*fitted.problem.form, fitted.sample, fitted.problem.criterion);
+  if (fitted.optima.empty())
+    return absl::FailedPreconditionError(
+        fmt::format("form '{}' cannot describe these values of {}", fitted.problem.form->name(), options.metric));
+  return fitted;
+}
+
+/// The rivals that can be fitted to the same points under the same criterion. Those that were named must be.
+absl::StatusOr<std::vector<Fitted>> search_rivals(const std::vector<Observation>& observations,
+                                                  const FitOptions& options, const Problem& own) {
+  const std::vector<std::string> names = options.rivals.value_or(usual_rivals(own.form->name()));
+  FitOptions theirs = options;
+  theirs.x = own.columns;
+  theirs.residual = own.criterion.residual == Residual::kLog ? "log" : "raw";
+  theirs.objective = name_of(own.criterion.penalty);
+  theirs.huber_scale.reset();
+  if (own.criterion.penalty == Penalty::kHuber) theirs.huber_delta = own.criterion.delta;
+  theirs.points = own.on_frontier ? "frontier" : "all";
+  theirs.fixed.clear();
+  std::vector<Fitted> result;
+  for (const std::string& name : names) {
+    if (name == own.form->name()) continue;
+    theirs.form = name;
+    absl::StatusOr<Fitted> rival = search(observations, theirs);
+    if (rival.ok())
+      result.push_back(*std::move(rival));
+    else if (options.rivals)
+      return absl::Status(rival.status().code(),
+                          fmt::format("rivals: '{}': {}", name, std::string(rival.status().message())));
+  }
+  return result;
+}
+
+LikelihoodScale scale_of(const Fitted& fitted) {
+  return likelihood_scale(fitted.problem, linearise(fitted.problem, fitted.sample, fitted.best().coordinates),
+                          estimate_noise(fitted.problem, fitted.sample, fitted.best()));
+}
+
+/// Weights of the law itself and of each rival.
+std::vector<double> weigh(const Fitted& own, const std::vector<Fitted>& rivals) {
+  const Fitted* richest = &own;
+  std::vector<Contender> contenders;
+  const auto enter = [&](const Fitted& fitted) {
+    contenders.push_back({fitted.best().objective, static_cast<int>(fitted.best().coordinates.size())});
+    if (fitted.best().coordinates.size() > richest->best().coordinates.size()) richest = &fitted;
+  };
+  enter(own);
+  for (const Fitted& rival : rivals) enter(rival);
+  return akaike_weights(contenders, scale_of(*richest).unit);
+}
+
+/// Fits the rivals' draws, as many as each one's weight stands for, and sets how many the law's own stand for.
+absl::Status add_rivals(const std::vector<Observation>& observations, const FitOptions& options, const Fitted& own,
+                        Resampling resampling, Law& law) {
+  law.own_draws = static_cast<int>(law.draws.size());
+  const absl::StatusOr<std::vector<Fitted>> rivals = search_rivals(observations, options, own.problem);
+  if (!rivals.ok()) return rivals.status();
+  if (rivals->empty()) return absl::OkStatus();
+  const std::vector<double> weights = weigh(own, *rivals);
+  const auto share = [&](double weight) {
+    return static_cast<int>(std::lround(weight * static_cast<double>(options.bootstrap)));
+  };
+  law.own_draws = std::min(law.own_draws, share(weights[0]));
+  for (size_t r = 0; r < rivals->size(); ++r) {
+    const double weight = weights[r + 1];
+    if (weight < kNoSay) continue;
+    const auto& [problem, sample, optima] = (*rivals)[r];
+    law.rivals.push_back({std::string(problem.form->name()),
+                          problem.form->parameters(optima.front().coordinates.data(), problem.log_scale.data()), weight,
+                          bootstrap(problem, sample, optima.front(), estimate_noise(problem, sample, optima.front()),
+                                    resampling, share(weight), options.seed, options.threads)});
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<Law> fit(const std::vector<Observation>& observations, const FitOptions& options) {
-  absl::StatusOr<Problem> made = make_problem(observations, options);
-  if (!made.ok()) return made.status();
-  const Problem& problem = *made;
-  const Sample sample = make_sample(problem.points, problem);
-  const std::vector<Optimum> optima = minimise(*problem.form, sample, problem.criterion);
-  if (optima.empty())
-    return absl::FailedPreconditionError(
-        fmt::format("form '{}' cannot describe these values of {}", problem.form->name(), options.metric));
+  const absl::StatusOr<Fitted> fitted = search(observations, options);
+  if (!fitted.ok()) return fitted.status();
+  const auto& [problem, sample, optima] = *fitted;
+  const absl::StatusOr<Resampling> resampling = choose_resampling(options.resample, problem);
+  if (!resampling.ok()) return resampling.status();
+  const absl::StatusOr<Intervals> intervals = choose_intervals(options.intervals);
+  if (!intervals.ok()) return intervals.status();
   const Optimum& best = optima.front();
   const Noise noise = estimate_noise(problem, sample, best);
+  const Linearised linearised = linearise(problem, sample, best.coordinates);
+  const LikelihoodScale scale = likelihood_scale(problem, linearised, noise);
 
   Law law;
   law.metric = options.metric;
@@ -198,10 +273,16 @@ absl::StatusOr<Law> fit(const std::vector<Observation>& observations, const FitO
   for (const Optimum& optimum : optima)
     law.basins.push_back(
         {problem.form->parameters(optimum.coordinates.data(), problem.log_scale.data()), optimum.objective});
-  law.draws = bootstrap(problem, sample, best, noise, options.bootstrap, options.seed, options.threads);
+  law.draws = bootstrap(problem, sample, best, noise, *resampling, options.bootstrap, options.seed, options.threads);
+  law.resample = name_of(*resampling);
+  law.intervals = name_of(*intervals);
   law.sigma = noise.sigma;
   law.sigma_dof = noise.dof;
-  law.parameters = describe_parameters(problem, sample, best, law.draws, options.fixed);
+  law.parameters =
+      describe_parameters({problem, sample, optima, linearised, scale, law.draws, *resampling, options.threads},
+                          options.fixed, *intervals, law.profiles);
+  law.condition = linearised.condition;
+  law.correlation = correlations(linearised, ParameterScale(problem, sample, best.coordinates), best.coordinates);
   law.formula = options.metric + " = " + problem.form->formula(law.basins[0].parameters.data(), problem.columns);
   law.points_kind = problem.on_frontier ? "frontier" : "all";
   law.observations_hash = options.observations_hash;
@@ -209,10 +290,15 @@ absl::StatusOr<Law> fit(const std::vector<Observation>& observations, const FitO
   describe_points(problem, law);
   law.r2 = r_squared(law);
   law.pearson_log = pearson_log(law);
+  if (absl::Status status = add_rivals(observations, options, *fitted, *resampling, law); !status.ok()) return status;
   law.warnings = problem.warnings;
   warn_of_frontier(problem, law.warnings);
   warn_of_noise(problem, noise, law.warnings);
+  if (std::string uneven = uneven_noise(problem, sample, linearised); !uneven.empty())
+    law.warnings.push_back(std::move(uneven));
   warn_of_parameters(law, law.warnings);
+  warn_of_condition(problem, sample, linearised, law.warnings);
+  warn_of_rivals(law, law.warnings);
   return law;
 }
 

@@ -72,6 +72,17 @@ struct FitOptions {
   std::optional<double> max_flops;
   /// Draws of the bootstrap; 0 for none (no intervals), at most kMaxBootstrap.
   int bootstrap = 1000;
+  /// How a draw makes a replicate of the study: `pairs`, `cluster`, `residual`, `wild` or `model` (each described in
+  /// analysis/bootstrap.h). Empty or `auto`: `model` on a frontier and for few points; `wild` for few runs with several
+  /// rows each; `cluster` for many such runs; else `pairs`. Which one it was is in `Law::resample`.
+  std::string resample;
+  /// How a parameter's 95 % interval is found: `percentile` of the draws, `bca` (Efron 1987) or `profile` likelihood
+  /// (analysis/intervals.h, analysis/profile.h). Empty: `percentile`.
+  std::string intervals;
+  /// Further forms of the same columns that the points may follow as well. Each is fitted too and takes a share of the
+  /// prediction intervals by its Akaike weight (analysis/rivals.h). Without a value: the form's usual rivals, which is
+  /// `power-floor` for a law without a floor; an empty list: none.
+  std::optional<std::vector<std::string>> rivals;
   std::uint64_t seed = 0;
   /// 0: one per core. The result does not depend on it.
   int threads = 0;
@@ -91,6 +102,8 @@ struct Parameter {
   bool identified = true;
   /// Held at its value by `FitOptions::fixed`.
   bool fixed = false;
+  /// The sides on which no value can be excluded: `above`, `below`, `both`, or empty.
+  std::string unbounded;
 };
 
 /// What was minimised, and its value at the optimum: the sum over points, not the mean.
@@ -131,6 +144,31 @@ struct Draw {
   double sigma = 0;
 };
 
+/// The objective along one parameter, minimised over all the others.
+struct Profile {
+  std::string parameter;
+  struct At {
+    double value = 0;
+    /// 2·ΔlogL: twice the excess over the minimum, in units of the noise (0 at the fitted value).
+    double statistic = 0;
+  };
+  /// By value.
+  std::vector<At> curve;
+  /// Values whose statistic exceeds this lie outside the 95 % interval.
+  double critical = 0;
+};
+
+/// Another form that was fitted to the same points and may be right instead.
+struct Rival {
+  std::string form;
+  /// In the order of the form's own parameters.
+  std::vector<double> parameters;
+  /// Its share of the prediction intervals.
+  double weight = 0;
+  /// As many as its share of the law's.
+  std::vector<Draw> draws;
+};
+
 /// A fitted law. Immutable: to change anything is to fit another one.
 struct Law {
   std::string metric;
@@ -156,6 +194,20 @@ struct Law {
   /// All local minima found, best first; the law is the first.
   std::vector<Basin> basins;
   std::vector<Draw> draws;
+  /// How the draws and the intervals of the parameters were made: see `FitOptions`.
+  std::string resample;
+  std::string intervals;
+  /// Correlations of the parameters' estimates, in the order of `parameters`; those that are positive by their nature
+  /// count by their logarithm. 0 for one that is held or at a bound.
+  std::vector<std::vector<double>> correlation;
+  /// Condition number of the problem in units in which it is best conditioned (Belsley, Kuh and Welsch 1980): from
+  /// about 1000 on, parameters are known only in combination.
+  double condition = 0;
+  /// One per parameter where `intervals` is `profile`.
+  std::vector<Profile> profiles;
+  /// The first `own_draws` draws and all those of the rivals make a prediction interval.
+  int own_draws = 0;
+  std::vector<Rival> rivals;
   std::string observations_hash;
   std::string code_version;
 };

@@ -18,6 +18,10 @@ constexpr double kFarExtrapolation = 10;
 /// Measurements that each draw stands for.
 constexpr int kPerDraw = 4;
 
+std::unique_ptr<const Form> form_named(const Law& law, std::string_view name) {
+  return make_form(name, law.chance && law.ceiling ? Bounds{*law.chance, *law.ceiling} : Bounds{});
+}
+
 /// The j-th of kPerDraw standard normal numbers of draw d: quantiles at evenly spaced probabilities, shifted from draw
 /// to draw by the golden ratio, so that all draws together fill the normal distribution evenly. Documented in
 /// docs/laws.md, as other programs must find the same interval.
@@ -44,7 +48,7 @@ std::array<double, 4> order_statistics(std::vector<double>& values, const std::a
 }  // namespace
 
 std::unique_ptr<const Form> form_of(const Law& law) {
-  return make_form(law.form, law.chance && law.ceiling ? Bounds{*law.chance, *law.ceiling} : Bounds{});
+  return form_named(law, law.form);
 }
 
 double evaluate(const Law& law, const std::vector<double>& x) {
@@ -55,12 +59,18 @@ double evaluate(const Law& law, const std::vector<double>& x) {
 
 Predictor::Predictor(const Law& law) : law_(law), form_(form_of(law)) {
   const bool log = law.objective.residual == "log";
-  noise_.reserve(law.draws.size() * kPerDraw);
-  for (size_t d = 0; d < law.draws.size(); ++d)
-    for (int j = 0; j < kPerDraw; ++j) {
-      const double noise = law.draws[d].sigma * noise_quantile(d, j);
-      noise_.push_back(log ? std::exp(noise) : noise);
-    }
+  const auto add = [&](std::string_view form, const std::vector<Draw>& draws, size_t count) {
+    Component component{form_named(law, form), draws.data(), count, {}};
+    component.noise.reserve(count * kPerDraw);
+    for (size_t d = 0; d < count; ++d)
+      for (int j = 0; j < kPerDraw; ++j) {
+        const double noise = draws[d].sigma * noise_quantile(d, j);
+        component.noise.push_back(log ? std::exp(noise) : noise);
+      }
+    components_.push_back(std::move(component));
+  };
+  add(law.form, law.draws, law.rivals.empty() ? law.draws.size() : static_cast<size_t>(law.own_draws));
+  for (const Rival& rival : law.rivals) add(rival.form, rival.draws, rival.draws.size());
 }
 
 absl::StatusOr<std::vector<double>> Predictor::place(const std::map<std::string, double>& at) const {
@@ -83,17 +93,18 @@ absl::StatusOr<std::vector<double>> Predictor::place(const std::map<std::string,
 
 /// Of one new run at x.
 std::vector<double> Predictor::measurements(const double* x) const {
-  std::vector<double> values(noise_.size());
+  std::vector<double> values;
   const bool log = law_.objective.residual == "log";
   // The law stays below the ceiling, a measurement with its noise need not; but a share is never beyond 0 or 1.
   const bool share = law_.chance && law_.ceiling && *law_.chance >= 0 && *law_.ceiling <= 1;
-  for (size_t d = 0; d < law_.draws.size(); ++d) {
-    const double curve = form_->value(law_.draws[d].parameters.data(), x);
-    for (size_t i = d * kPerDraw; i < (d + 1) * kPerDraw; ++i) {
-      values[i] = log ? curve * noise_[i] : curve + noise_[i];
-      if (share) values[i] = std::clamp(values[i], 0.0, 1.0);
+  for (const Component& component : components_)
+    for (size_t d = 0; d < component.count; ++d) {
+      const double curve = component.form->value(component.draws[d].parameters.data(), x);
+      for (size_t i = d * kPerDraw; i < (d + 1) * kPerDraw; ++i) {
+        const double value = log ? curve * component.noise[i] : curve + component.noise[i];
+        values.push_back(share ? std::clamp(value, 0.0, 1.0) : value);
+      }
     }
-  }
   return values;
 }
 

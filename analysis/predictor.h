@@ -26,10 +26,18 @@ class Predictor {
   absl::StatusOr<std::vector<double>> place(const std::map<std::string, double>& at) const;
   std::vector<double> measurements(const double* x) const;
 
+  /// A form with draws of its parameters: the law's own, or a rival's.
+  struct Component {
+    std::unique_ptr<const Form> form;
+    const Draw* draws = nullptr;
+    size_t count = 0;
+    /// What the noise of a measurement multiplies the curve by (log residuals) or adds to it (raw ones), some per draw.
+    std::vector<double> noise;
+  };
+
   const Law& law_;
   const std::unique_ptr<const Form> form_;
-  /// What the noise of a measurement multiplies the curve by (log residuals) or adds to it (raw ones), some per draw.
-  std::vector<double> noise_;
+  std::vector<Component> components_;
 };
 
 }  // namespace scalelaw::analysis
