@@ -65,7 +65,8 @@ LikelihoodScale likelihood_scale(const Problem& problem, const Linearised& linea
     double runs = 0;
     for (const Cell& point : problem.points) runs += static_cast<double>(point.members.size());
     const double per_point = noise.per_run ? static_cast<double>(rows) / runs : 1;
-    return {noise.sigma * noise.sigma * per_point, noise.dof};
+    const double variance = noise.sigma * noise.sigma * per_point;
+    return {variance, variance, noise.dof};
   }
   const Criterion& criterion = problem.criterion;
   const double bandwidth = robust_sigma(linearised.residual) * std::pow(static_cast<double>(rows), -1.0 / 3);
@@ -76,7 +77,8 @@ LikelihoodScale likelihood_scale(const Problem& problem, const Linearised& linea
   }
   const auto parameters = static_cast<Eigen::Index>(linearised.jacobian.cols());
   const auto dof = static_cast<int>(std::max<Eigen::Index>(1, rows - parameters));
-  return {square / dof / std::max(slope / static_cast<double>(rows), 1e-300), dof};
+  slope = std::max(slope / static_cast<double>(rows), 1e-300);
+  return {square / dof / slope, square / dof / (slope * slope), dof};
 }
 
 std::string uneven_noise(const Problem& problem, const Sample& sample, const Linearised& linearised) {

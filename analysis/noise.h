@@ -26,6 +26,8 @@ Noise estimate_noise(const Problem& problem, const Sample& sample, const Optimum
 struct LikelihoodScale {
   /// 2·ΔlogL = 2·(objective − minimum)/unit.
   double unit = 0;
+  /// Of the coordinates' estimates in units of `Linearised::inverse`: E ψ²/(E ψ′)².
+  double variance = 0;
   /// Of the estimate of `unit`.
   int dof = 1;
   /// Quantile of F(1, dof): what 2·ΔlogL of one parameter at its true value exceeds in 5 % of studies.

@@ -44,6 +44,13 @@ class Tracer {
       criterion_ = {criterion_.residual, Penalty::kHuber, delta};
       unit_ *= delta;
     }
+    stages_ = {criterion_};
+    if (criterion_.penalty == Penalty::kHuber) {
+      // From the scale of the noise down: there is hardly any curvature in a δ far below it.
+      const double noise = std::max(unit_ / criterion_.delta, std::sqrt(unit_));
+      for (double delta = 4 * criterion_.delta; delta < noise; delta *= 4)
+        stages_.insert(stages_.begin(), {criterion_.residual, Penalty::kHuber, delta});
+    }
     minimum_ = describe(best).statistic;
     const std::vector<Coordinate> bounds = problem.form->coordinates(sample.logx);
     low_.resize(static_cast<Eigen::Index>(bounds.size()));
@@ -81,24 +88,28 @@ class Tracer {
   }
 
   SmallVector settle(SmallVector coordinates, double target, double length) {
-    // A spring that would lift the statistic by kStiffness if the parameter stayed behind by one step.
-    const double stiffness = kStiffness * unit_ / (length * length);
     SmallVector slope;
     SmallMatrix bend;
-    newton(
-        [&](const SmallVector& c, SecondOrder& out) {
-          const double behind = parameters_.at(parameter_, c) - target;
-          total_(criterion_, c, out);
-          if (!std::isfinite(out.value) || !std::isfinite(behind)) {
-            out.value = std::numeric_limits<double>::infinity();
-            return;
-          }
-          parameters_.derivatives(parameter_, c, slope, bend);
-          out.value += 0.5 * stiffness * behind * behind;
-          out.gradient += stiffness * behind * slope;
-          out.hessian += stiffness * (slope * slope.transpose() + behind * bend);
-        },
-        coordinates, low_, high_);
+    for (const Criterion& stage : stages_) {
+      // A spring that would lift the statistic by kStiffness if the parameter stayed behind by one step; ρ grows with
+      // δ.
+      const double softer = criterion_.penalty == Penalty::kHuber ? stage.delta / criterion_.delta : 1;
+      const double stiffness = kStiffness * softer * unit_ / (length * length);
+      newton(
+          [&](const SmallVector& c, SecondOrder& out) {
+            const double behind = parameters_.at(parameter_, c) - target;
+            total_(stage, c, out);
+            if (!std::isfinite(out.value) || !std::isfinite(behind)) {
+              out.value = std::numeric_limits<double>::infinity();
+              return;
+            }
+            parameters_.derivatives(parameter_, c, slope, bend);
+            out.value += 0.5 * stiffness * behind * behind;
+            out.gradient += stiffness * behind * slope;
+            out.hessian += stiffness * (slope * slope.transpose() + behind * bend);
+          },
+          coordinates, low_, high_);
+    }
     return coordinates;
   }
 
@@ -124,6 +135,7 @@ class Tracer {
   const int parameter_;
   Total total_;
   Criterion criterion_;
+  std::vector<Criterion> stages_;
   double unit_;
   const double critical_;
   double minimum_ = 0;
@@ -162,7 +174,7 @@ Profile profile_likelihood(const Problem& problem, const Sample& sample, const s
   SmallVector slope;
   SmallMatrix bend;
   parameters.derivatives(parameter, best, slope, bend);
-  const double variance = slope.dot(linearised.inverse * slope) * scale.unit;
+  const double variance = slope.dot(linearised.inverse * slope) * scale.variance;
   // At a bound there is no standard error: any step small against the range that matters will do.
   const double standard_error = variance > 0 && variance < 9
                                     ? std::sqrt(variance)
