@@ -69,6 +69,11 @@ RunNoise seed_noise(const Study& study) {
   int dof = 0;
   for (const std::vector<Cell>& sizes : study.budgets)
     for (const Cell& cell : sizes) {
+      // A wide budget may hold one size at different FLOPs: these are no seeds.
+      const auto [low, high] = std::minmax_element(cell.members.begin(), cell.members.end(), [&](int a, int b) {
+        return study.observations[a].flops < study.observations[b].flops;
+      });
+      if (study.observations[*high].flops > study.observations[*low].flops * (1 + kSameBudget)) continue;
       for (int row : cell.members) sum += std::pow(std::log(study.observations[row].value / cell.value), 2);
       dof += static_cast<int>(cell.members.size()) - 1;
     }

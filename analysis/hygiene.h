@@ -28,6 +28,8 @@ struct Influence {
   std::vector<double> parameter_change;
   /// ln of the prediction at `at` without it over that with it; the difference itself for a law of raw residuals.
   double prediction_change = 0;
+  /// Of the jackknife variance of the prediction.
+  double variance_share = 0;
   /// False: one Newton step (the infinitesimal jackknife, Efron 1982, ch. 6) rather than a refit.
   bool refitted = true;
 };
@@ -38,7 +40,8 @@ struct Outlier {
   std::vector<double> x;
   double value = 0;
   double fitted = 0;
-  /// In units of the law's residual, and over 1.4826 times the median absolute residual.
+  /// In units of the law's residual, and over 1.4826 times the median absolute residual (of the points that the fit
+  /// does not pass through exactly).
   double residual = 0;
   double z = 0;
 };
@@ -64,7 +67,10 @@ struct RepeatedRuns {
 struct Diagnosis {
   /// By how much the prediction changes, largest first.
   std::vector<Influence> influences;
-  /// Largest |z| first, judged by a fit that the outliers cannot bend (Huber, δ from the residuals' spread).
+  /// Jackknife standard error of the prediction at `at`, over runs, in units of `Influence::prediction_change`.
+  double jackknife_se = 0;
+  std::map<std::string, double> at;
+  /// Largest |z| first, judged by a fit that outliers cannot bend (least absolute deviation).
   std::vector<Outlier> outliers;
   /// The law fitted with and without the outliers (no bootstrap); the latter absent where there are none.
   Law law;
@@ -88,8 +94,8 @@ std::optional<FlopConvention> flop_convention(const std::vector<Observation>& ob
 /// How many rows belong to how many runs.
 RepeatedRuns repeated_runs(const std::vector<Observation>& observations);
 
-/// Warnings that every fit carries, from the rows alone: units that cannot be (C against N·D), columns that look
-/// swapped.
+/// Warnings that every fit carries, from the rows alone: FLOPs that do not go with params and samples. Which of params
+/// and samples is which cannot be told from C = k·N·D, nor whether a loss is in nats or bits.
 std::vector<std::string> unit_warnings(const std::vector<Observation>& observations);
 
 }  // namespace scalelaw::analysis

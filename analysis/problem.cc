@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <set>
 
 #include "absl/status/status.h"
+#include "analysis/hygiene.h"
 #include "analysis/pinned.h"
 
 namespace scalelaw::analysis {
@@ -191,6 +193,37 @@ absl::Status check_variation(Problem& problem) {
   return absl::OkStatus();
 }
 
+/// A surface of columns that move together is a curve: what one column does cannot be told from the other's.
+absl::Status check_design(const FitOptions& options, Problem& problem) {
+  constexpr double kOneCurve = 0.99, kNearlyOneCurve = 0.9;
+  for (size_t a = 0; a < problem.columns.size(); ++a)
+    for (size_t b = a + 1; b < problem.columns.size(); ++b) {
+      std::map<double, std::set<double>> partners;
+      double aa = 0, ab = 0, bb = 0;
+      for (const Cell& point : problem.points) {
+        const double x = column_value(problem, point, problem.columns[a]);
+        const double y = column_value(problem, point, problem.columns[b]);
+        const double dx = std::log(x) - problem.log_scale[a], dy = std::log(y) - problem.log_scale[b];
+        // Seeds of one size differ by rounding to whole steps.
+        partners[std::round(1000 * std::log(x))].insert(std::round(1000 * std::log(y)));
+        aa += dx * dx;
+        ab += dx * dy;
+        bb += dy * dy;
+      }
+      const bool one_each =
+          std::all_of(partners.begin(), partners.end(), [](const auto& of_one) { return of_one.second.size() == 1; });
+      const double correlation = std::abs(ab) / std::sqrt(aa * bb);
+      if (!one_each || correlation < kNearlyOneCurve) continue;
+      const std::string what = fmt::format(
+          "every {} has one {} only (about {}^{:.2f}): a law of both is not identified; it needs runs of one {} at "
+          "several {}",
+          problem.columns[a], problem.columns[b], problem.columns[a], ab / aa, problem.columns[a], problem.columns[b]);
+      if (correlation >= kOneCurve && options.fixed.empty()) return absl::FailedPreconditionError("x: " + what);
+      problem.warnings.push_back(what);
+    }
+  return absl::OkStatus();
+}
+
 absl::Status pin_parameters(const FitOptions& options, Problem& problem) {
   if (options.fixed.empty()) return absl::OkStatus();
   auto pinned = Pinned::make(std::move(problem.form), options.fixed, problem.log_scale);
@@ -287,6 +320,8 @@ absl::StatusOr<Problem> make_problem(const std::vector<Observation>& observation
   take_points(problem);
   if (absl::Status status = check_count(options, problem); !status.ok()) return status;
   if (absl::Status status = check_variation(problem); !status.ok()) return status;
+  if (absl::Status status = check_design(options, problem); !status.ok()) return status;
+  for (std::string& warning : unit_warnings(problem.observations)) problem.warnings.push_back(std::move(warning));
   if (absl::Status status = pin_parameters(options, problem); !status.ok()) return status;
   if (absl::Status status = scale_delta(options, problem); !status.ok()) return status;
   return problem;

@@ -7,7 +7,6 @@
 // leave-one-out: a mixture is chosen for what it will be used for).
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -69,7 +68,8 @@ struct RankedForm {
   int candidate = 0;
   std::string form;
   std::vector<std::string> x;
-  /// Mean |log error| over splits, each split counting the same; infinite where a split that others managed failed.
+  /// Mean |log error|, each split counting the same, over the splits that all forms managed; infinite for a form that
+  /// cannot even be fitted where most is known.
   double error = 0;
   double bias = 0;
   double coverage95 = 0;
@@ -104,13 +104,5 @@ struct Selection {
 /// FAILED_PRECONDITION where the data reach no factor, or no candidate can be fitted below any.
 absl::StatusOr<Selection> select_form(const std::vector<Observation>& observations,
                                       const std::vector<FitOptions>& candidates, const SelectionOptions& options = {});
-
-/// A prediction of several laws together: the weighted mixture of their predictive distributions. Its intervals hold
-/// the uncertainty of the form as far as the forms given span it; its value is the mixture's median.
-///
-/// `laws` with `weights` ≥ 0 (any sum > 0), fitted to all observations; `at` has a value for every law's columns.
-/// Errors: INVALID_ARGUMENT as `predict`, and for weights; FAILED_PRECONDITION for a law without a bootstrap.
-absl::StatusOr<Prediction> predict_stacked(const std::vector<Law>& laws, const std::vector<double>& weights,
-                                           const std::map<std::string, double>& at);
 
 }  // namespace scalelaw::analysis
