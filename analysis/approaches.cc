@@ -33,7 +33,7 @@ double spread(std::vector<double> values) {
   return (at(0.8413447) - low) / 2;
 }
 
-absl::Status check(const std::vector<Observation>& observations, const AllocationOptions& options) {
+absl::Status check(const std::vector<Observation>& observations, const ApproachOptions& options) {
   if (!(options.budget_tolerance >= 0 && options.budget_tolerance < 1))
     return absl::InvalidArgumentError(
         fmt::format("budget_tolerance: must be in [0, 1), not {}", options.budget_tolerance));
@@ -64,7 +64,7 @@ struct RunNoise {
 };
 
 /// Scatter between the seeds of one size at one budget.
-RunNoise seed_noise(const Study& study) {
+RunNoise seed_noise(const SizingStudy& study) {
   double sum = 0;
   int dof = 0;
   for (const std::vector<Cell>& sizes : study.budgets)
@@ -81,7 +81,7 @@ RunNoise seed_noise(const Study& study) {
 }
 
 /// Scatter of sizes about the parabola of their budget.
-RunNoise parabola_noise(const Study& study) {
+RunNoise parabola_noise(const SizingStudy& study) {
   double sum = 0;
   int dof = 0;
   for (const std::vector<Cell>& sizes : study.budgets) {
@@ -96,8 +96,8 @@ RunNoise parabola_noise(const Study& study) {
   return {dof > 0 ? std::sqrt(sum / dof) : 0, dof, "parabolas"};
 }
 
-absl::StatusOr<RunNoise> find_noise(const AllocationOptions& options, const Study& study,
-                                    const absl::StatusOr<Surface>& surface) {
+absl::StatusOr<RunNoise> find_noise(const ApproachOptions& options, const SizingStudy& study,
+                                    const absl::StatusOr<FittedSurface>& surface) {
   if (options.noise) return RunNoise{*options.noise, 0, "given"};
   if (RunNoise noise = seed_noise(study); noise.dof >= kFewestNoiseDegrees) return noise;
   if (RunNoise noise = parabola_noise(study); noise.dof >= kFewestNoiseDegrees) return noise;
@@ -107,8 +107,8 @@ absl::StatusOr<RunNoise> find_noise(const AllocationOptions& options, const Stud
 }
 
 /// The values of all rows in every draw: rows of one run move together.
-std::vector<std::vector<double>> disturbed_values(const Study& study, const RunNoise& noise,
-                                                  const AllocationOptions& options) {
+std::vector<std::vector<double>> disturbed_values(const SizingStudy& study, const RunNoise& noise,
+                                                  const ApproachOptions& options) {
   if (noise.sigma == 0) return {};
   std::vector<std::vector<double>> draws(options.draws);
   for (int d = 0; d < options.draws; ++d) {
@@ -124,9 +124,9 @@ std::vector<std::vector<double>> disturbed_values(const Study& study, const RunN
 }
 
 /// The power law through some of a method's budgets.
-absl::StatusOr<PowerLaw> law_through(const Method& method, const std::vector<Found>& found,
+absl::StatusOr<PowerLaw> law_through(const SizingMethod& method, const std::vector<FoundOptimum>& found,
                                      const std::vector<size_t>& budgets, const std::vector<double>& log_std,
-                                     double Found::*quantity) {
+                                     double FoundOptimum::*quantity) {
   std::vector<double> x, y, std;
   for (size_t k = 0; k < budgets.size(); ++k) {
     if (!found[budgets[k]].reason.empty()) continue;
@@ -139,7 +139,7 @@ absl::StatusOr<PowerLaw> law_through(const Method& method, const std::vector<Fou
   return fit_power_law(x, y, std);
 }
 
-/// Replaces the errors that the optima's standard deviations imply by those found: see `Allocation::params`.
+/// Replaces the errors that the optima's standard deviations imply by those found: see `OptimalSizes::params`.
 void set_errors(PowerLaw& law, bool weighted, double draw_se, double draw_level_se, const RunNoise& noise) {
   const double shrink = weighted && law.scatter < 1 ? law.scatter : 1;
   const bool scattered = law.exponent_se * shrink >= draw_se;
@@ -153,12 +153,12 @@ void set_errors(PowerLaw& law, bool weighted, double draw_se, double draw_level_
 }
 
 /// The budgets that have an optimum on the values measured and in most draws, with its standard deviation.
-std::vector<size_t> usable_budgets(const Method& method, const std::vector<Found>& found,
-                                   const std::vector<std::vector<Found>>& draws, Allocation& result) {
+std::vector<size_t> usable_budgets(const SizingMethod& method, const std::vector<FoundOptimum>& found,
+                                   const std::vector<std::vector<FoundOptimum>>& draws, OptimalSizes& result) {
   std::vector<size_t> usable;
   for (size_t b = 0; b < method.flops.size(); ++b) {
     std::vector<double> log_params;
-    for (const std::vector<Found>& draw : draws)
+    for (const std::vector<FoundOptimum>& draw : draws)
       if (draw[b].reason.empty()) log_params.push_back(draw[b].log_params);
     std::string reason = found[b].reason;
     if (reason.empty() && 2 * log_params.size() < draws.size())
@@ -179,21 +179,21 @@ std::vector<size_t> usable_budgets(const Method& method, const std::vector<Found
   return usable;
 }
 
-absl::StatusOr<Allocation> run_method(const Method& method, const Study& study,
-                                      const std::vector<std::vector<double>>& draws, const RunNoise& noise,
-                                      const absl::StatusOr<Surface>& surface, double at_flops, int threads) {
+absl::StatusOr<OptimalSizes> run_method(const SizingMethod& method, const SizingStudy& study,
+                                        const std::vector<std::vector<double>>& draws, const RunNoise& noise,
+                                        const absl::StatusOr<FittedSurface>& surface, double at_flops, int threads) {
   std::vector<double> values;
   for (const Observation& o : study.observations) values.push_back(o.value);
-  const std::vector<Found> found = method.optima(values);
-  std::vector<std::vector<Found>> drawn(draws.size());
+  const std::vector<FoundOptimum> found = method.optima(values);
+  std::vector<std::vector<FoundOptimum>> drawn(draws.size());
   parallel_for(static_cast<int>(draws.size()), threads, [&](int d) { drawn[d] = method.optima(draws[d]); });
 
-  Allocation result;
+  OptimalSizes result;
   result.approach = method.approach;
   const std::vector<size_t> usable = usable_budgets(method, found, drawn, result);
   std::vector<double> log_std;
   for (const BudgetOptimum& optimum : result.optima) log_std.push_back(optimum.log_std);
-  absl::StatusOr<PowerLaw> params = law_through(method, found, usable, log_std, &Found::log_params);
+  absl::StatusOr<PowerLaw> params = law_through(method, found, usable, log_std, &FoundOptimum::log_params);
   if (!params.ok()) {
     std::string why;
     for (const BudgetWithout& budget : result.skipped)
@@ -203,11 +203,11 @@ absl::StatusOr<Allocation> run_method(const Method& method, const Study& study,
                                                      why.empty() ? "" : " (" + why + ")"));
   }
   result.params = *params;
-  result.samples = *law_through(method, found, usable, log_std, &Found::log_samples);
+  result.samples = *law_through(method, found, usable, log_std, &FoundOptimum::log_samples);
 
   std::vector<double> level;
-  for (const std::vector<Found>& draw : drawn) {
-    const absl::StatusOr<PowerLaw> law = law_through(method, draw, usable, log_std, &Found::log_params);
+  for (const std::vector<FoundOptimum>& draw : drawn) {
+    const absl::StatusOr<PowerLaw> law = law_through(method, draw, usable, log_std, &FoundOptimum::log_params);
     result.draw_exponent.push_back(law.ok() ? law->exponent : kNaN);
     result.draw_log_params.push_back(law.ok() ? std::log(law->at(at_flops)) : kNaN);
     level.push_back(law.ok() ? std::log(law->at(std::exp(params->log_centre))) : kNaN);
@@ -218,13 +218,15 @@ absl::StatusOr<Allocation> run_method(const Method& method, const Study& study,
   set_errors(result.samples, weighted, draw_se, draw_level_se, noise);
 
   if (method.approach != Approach::kParametric && surface.ok()) {
-    const Method truth = surface->method(study);
-    const std::vector<Found> true_optima = truth.optima(values);
+    const SizingMethod truth = surface->method(study);
+    const std::vector<FoundOptimum> true_optima = truth.optima(values);
     std::vector<size_t> all(true_optima.size());
     for (size_t k = 0; k < all.size(); ++k) all[k] = k;
-    const auto true_law = law_through(truth, true_optima, all, std::vector<double>(all.size(), 0), &Found::log_params);
-    const auto own = law_through(method, method.optima(surface->values(study)), usable, log_std, &Found::log_params);
-    const Found there = surface->optimum(at_flops);
+    const auto true_law =
+        law_through(truth, true_optima, all, std::vector<double>(all.size(), 0), &FoundOptimum::log_params);
+    const auto own =
+        law_through(method, method.optima(surface->values(study)), usable, log_std, &FoundOptimum::log_params);
+    const FoundOptimum there = surface->optimum(at_flops);
     if (true_law.ok() && own.ok() && there.reason.empty())
       result.own_bias = OwnBias{own->exponent - true_law->exponent, std::log(own->at(at_flops)) - there.log_params};
   }
@@ -241,20 +243,21 @@ struct Quantity {
   const std::vector<double>& draws_b;
 };
 
-Disagreement compare(const Allocation& a, const Allocation& b, const Quantity& q, const RunNoise& noise, int tests) {
+Disagreement compare(const OptimalSizes& a, const OptimalSizes& b, const Quantity& q, const RunNoise& noise,
+                     int tests) {
   Disagreement result{a.approach, b.approach, q.name, q.a, q.b};
   std::vector<double> difference;
   for (size_t d = 0; d < q.draws_a.size(); ++d) difference.push_back(q.draws_a[d] - q.draws_b[d]);
   double variance = std::pow(spread(std::move(difference)), 2);
   int dof = noise.dof > 0 ? noise.dof : std::numeric_limits<int>::max();
   // What an approach's optima scatter beyond the noise of the runs is its own, and not shared.
-  for (const auto& [allocation, se, draws] :
-       {std::tuple<const Allocation*, double, const std::vector<double>*>{&a, q.se_a, &q.draws_a},
+  for (const auto& [sizes, se, draws] :
+       {std::tuple<const OptimalSizes*, double, const std::vector<double>*>{&a, q.se_a, &q.draws_a},
         {&b, q.se_b, &q.draws_b}}) {
     const double of_noise = spread(*draws);
     if (se <= of_noise) continue;
     variance += se * se - of_noise * of_noise;
-    dof = std::min(dof, allocation->params.dof);
+    dof = std::min(dof, sizes->params.dof);
   }
   result.se = std::sqrt(variance);
   result.expected = q.bias_a - q.bias_b;
@@ -264,12 +267,12 @@ Disagreement compare(const Allocation& a, const Allocation& b, const Quantity& q
   return result;
 }
 
-void compare_all(AllocationStudy& study, const RunNoise& noise) {
-  const std::vector<Allocation>& all = study.approaches;
+void compare_all(ApproachComparison& study, const RunNoise& noise) {
+  const std::vector<OptimalSizes>& all = study.approaches;
   const int tests = static_cast<int>(all.size() * (all.size() - 1));
   for (size_t i = 0; i < all.size(); ++i)
     for (size_t j = i + 1; j < all.size(); ++j) {
-      const Allocation &a = all[i], &b = all[j];
+      const OptimalSizes &a = all[i], &b = all[j];
       const OwnBias bias_a = a.own_bias.value_or(OwnBias{}), bias_b = b.own_bias.value_or(OwnBias{});
       study.disagreements.push_back(
           compare(a, b,
@@ -300,7 +303,7 @@ std::string describe(const Disagreement& d, double at_flops) {
       std::exp(error), std::exp(std::abs(d.expected)));
 }
 
-std::string verdict(const AllocationStudy& study) {
+std::string verdict(const ApproachComparison& study) {
   if (study.approaches.size() < 2) return "one approach only: nothing to compare it with";
   if (study.noise == 0) return "without noise of a run there are no errors to judge the approaches by";
   std::string text;
@@ -332,20 +335,20 @@ absl::StatusOr<Approach> approach_of(std::string_view name) {
       fmt::format("approach: '{}' is unknown; known: envelope, parabola, akima, parametric", name));
 }
 
-absl::StatusOr<AllocationStudy> allocate(const std::vector<Observation>& observations,
-                                         const AllocationOptions& options) {
+absl::StatusOr<ApproachComparison> compare_approaches(const std::vector<Observation>& observations,
+                                                      const ApproachOptions& options) {
   std::vector<Observation> within;
   for (const Observation& o : observations)
     if (within_flops(options.surface, o.flops)) within.push_back(o);
   if (absl::Status status = check(within, options); !status.ok()) return status;
 
-  const Study study = make_study(std::move(within), options.better, options.budget_tolerance);
-  const absl::StatusOr<Surface> surface = Surface::fit(study, options.surface);
+  const SizingStudy study = make_study(std::move(within), options.better, options.budget_tolerance);
+  const absl::StatusOr<FittedSurface> surface = FittedSurface::fit(study, options.surface);
   const absl::StatusOr<RunNoise> noise = find_noise(options, study, surface);
   if (!noise.ok()) return noise.status();
   const std::vector<std::vector<double>> draws = disturbed_values(study, *noise, options);
 
-  AllocationStudy result;
+  ApproachComparison result;
   result.noise = noise->sigma;
   result.noise_dof = noise->dof;
   result.noise_source = noise->source;
@@ -354,18 +357,18 @@ absl::StatusOr<AllocationStudy> allocate(const std::vector<Observation>& observa
   const std::vector<Approach> wanted =
       options.approaches.empty() ? std::vector<Approach>(std::begin(kAll), std::end(kAll)) : options.approaches;
   for (Approach approach : wanted) {
-    absl::StatusOr<Allocation> allocation =
+    absl::StatusOr<OptimalSizes> sizes =
         approach == Approach::kParametric && !surface.ok()
-            ? absl::StatusOr<Allocation>(surface.status())
+            ? absl::StatusOr<OptimalSizes>(surface.status())
             : run_method(approach == Approach::kParametric ? surface->method(study)
                          : approach == Approach::kEnvelope ? envelope_method(study)
                                                            : isoflop_method(study, approach),
                          study, draws, *noise, surface, result.at_flops, options.surface.threads);
-    if (allocation.ok())
-      result.approaches.push_back(*std::move(allocation));
+    if (sizes.ok())
+      result.approaches.push_back(*std::move(sizes));
     else
       result.impossible.push_back(
-          fmt::format("{}: {}", approach_name(approach), std::string(allocation.status().message())));
+          fmt::format("{}: {}", approach_name(approach), std::string(sizes.status().message())));
   }
   if (result.approaches.empty())
     return absl::FailedPreconditionError(

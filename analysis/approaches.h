@@ -30,7 +30,7 @@ std::string_view approach_name(Approach approach);
 /// Errors: INVALID_ARGUMENT with the names that exist.
 absl::StatusOr<Approach> approach_of(std::string_view name);
 
-struct AllocationOptions {
+struct ApproachOptions {
   /// Empty: all four.
   std::vector<Approach> approaches;
   /// Approach 3's surface (form, objective, residual; default: chinchilla as `fit` fits it); `metric`, `min_flops`,
@@ -73,7 +73,7 @@ struct OwnBias {
   double log_params = 0;
 };
 
-struct Allocation {
+struct OptimalSizes {
   Approach approach = Approach::kEnvelope;
   std::vector<BudgetOptimum> optima;
   std::vector<BudgetWithout> skipped;
@@ -108,8 +108,8 @@ struct Disagreement {
   double expected = 0;
 };
 
-struct AllocationStudy {
-  std::vector<Allocation> approaches;
+struct ApproachComparison {
+  std::vector<OptimalSizes> approaches;
   /// Approaches that these runs do not allow, with the reason.
   std::vector<std::string> impossible;
   std::vector<Disagreement> disagreements;
@@ -132,7 +132,7 @@ struct AllocationStudy {
 /// beyond.
 /// Errors: INVALID_ARGUMENT for options and for values that are not positive; FAILED_PRECONDITION where no approach is
 /// possible, with all reasons.
-absl::StatusOr<AllocationStudy> allocate(const std::vector<Observation>& observations,
-                                         const AllocationOptions& options);
+absl::StatusOr<ApproachComparison> compare_approaches(const std::vector<Observation>& observations,
+                                                      const ApproachOptions& options);
 
 }  // namespace scalelaw::analysis

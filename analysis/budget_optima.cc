@@ -62,12 +62,12 @@ double log_samples_at(const std::vector<Cell>& sizes, double log_params) {
   return interpolate(x, y, log_params);
 }
 
-Found best_of_sizes(const std::vector<Cell>& sizes, const std::vector<double>& values, Better better) {
+FoundOptimum best_of_sizes(const std::vector<Cell>& sizes, const std::vector<double>& values, Better better) {
   size_t best = 0;
   for (size_t s = 1; s < sizes.size(); ++s)
     if (better_than(mean_value(sizes[s], values), mean_value(sizes[best], values), better)) best = s;
   const Cell& cell = sizes[best];
-  Found found{std::log(cell.params), std::log(cell.samples), mean_value(cell, values), ""};
+  FoundOptimum found{std::log(cell.params), std::log(cell.samples), mean_value(cell, values), ""};
   if (sizes.size() < 3)
     found.reason = "fewer than three sizes";
   else if (best == 0)
@@ -77,17 +77,17 @@ Found best_of_sizes(const std::vector<Cell>& sizes, const std::vector<double>& v
   return found;
 }
 
-Found parabola_minimum(const std::vector<Cell>& sizes, const std::vector<double>& values, Better better) {
+FoundOptimum parabola_minimum(const std::vector<Cell>& sizes, const std::vector<double>& values, Better better) {
   std::vector<Cell> valued = sizes;
   for (Cell& cell : valued) cell.value = mean_value(cell, values);
   const IsoFlop iso = isoflop_minimum(std::move(valued), better);
-  Found found{std::log(iso.best_params), 0, iso.best_value, iso.reason};
+  FoundOptimum found{std::log(iso.best_params), 0, iso.best_value, iso.reason};
   if (found.reason.empty()) found.log_samples = log_samples_at(sizes, found.log_params);
   return found;
 }
 
-Found akima_optimum(const std::vector<Cell>& sizes, const std::vector<double>& values, Better better) {
-  Found found;
+FoundOptimum akima_optimum(const std::vector<Cell>& sizes, const std::vector<double>& values, Better better) {
+  FoundOptimum found;
   if (sizes.size() < 3) {
     found.reason = "fewer than three sizes";
     return found;
@@ -117,7 +117,7 @@ struct Curve {
   bool covers(double log_c) const { return log_c >= log_flops.front() && log_c <= log_flops.back(); }
 };
 
-std::vector<Curve> training_curves(const Study& study) {
+std::vector<Curve> training_curves(const SizingStudy& study) {
   std::vector<Curve> curves;
   for (const std::vector<int>& rows : study.rows) {
     Curve curve;
@@ -134,9 +134,10 @@ std::vector<Curve> training_curves(const Study& study) {
   return curves;
 }
 
-Found best_of_curves(const std::vector<Curve>& curves, const std::vector<double>& values, double flops, Better better) {
+FoundOptimum best_of_curves(const std::vector<Curve>& curves, const std::vector<double>& values, double flops,
+                            Better better) {
   const double log_c = std::log(flops);
-  Found best;
+  FoundOptimum best;
   double smallest = HUGE_VAL, largest = -HUGE_VAL;
   for (const Curve& curve : curves) {
     if (!curve.covers(log_c)) continue;
@@ -157,7 +158,7 @@ Found best_of_curves(const std::vector<Curve>& curves, const std::vector<double>
   return best;
 }
 
-Method curves_method(const Study& study) {
+SizingMethod curves_method(const SizingStudy& study) {
   const std::vector<Curve> curves = training_curves(study);
   double low = HUGE_VAL, high = 0;
   std::vector<double> sizes;
@@ -169,10 +170,10 @@ Method curves_method(const Study& study) {
   std::sort(sizes.begin(), sizes.end());
   sizes.erase(std::unique(sizes.begin(), sizes.end(), [](double a, double b) { return b - a < 1e-3; }), sizes.end());
   const double gap = sizes.size() < 2 ? 0 : (sizes.back() - sizes.front()) / static_cast<double>(sizes.size() - 1);
-  Method method{Approach::kEnvelope, log_spaced(low, high, kEnvelopeBudgets), {}, {}};
+  SizingMethod method{Approach::kEnvelope, log_spaced(low, high, kEnvelopeBudgets), {}, {}};
   method.unresolved.assign(method.flops.size(), gap / std::sqrt(12.0));
   method.optima = [curves, flops = method.flops, better = study.better](const std::vector<double>& values) {
-    std::vector<Found> found;
+    std::vector<FoundOptimum> found;
     for (double c : flops) found.push_back(best_of_curves(curves, values, c, better));
     return found;
   };
@@ -181,15 +182,15 @@ Method curves_method(const Study& study) {
 
 }  // namespace
 
-bool Study::has_curves() const {
+bool SizingStudy::has_curves() const {
   return std::any_of(rows.begin(), rows.end(), [&](const std::vector<int>& of_run) {
     return of_run.size() >= 3 && observations[of_run[0]].flops < observations[of_run[1]].flops &&
            observations[of_run[1]].flops < observations[of_run[2]].flops;
   });
 }
 
-Study make_study(std::vector<Observation> observations, Better better, double budget_tolerance) {
-  Study study;
+SizingStudy make_study(std::vector<Observation> observations, Better better, double budget_tolerance) {
+  SizingStudy study;
   study.observations = std::move(observations);
   study.better = better;
   study.budget_tolerance = budget_tolerance;
@@ -221,24 +222,24 @@ Study make_study(std::vector<Observation> observations, Better better, double bu
   return study;
 }
 
-Method envelope_method(const Study& study) {
+SizingMethod envelope_method(const SizingStudy& study) {
   if (study.has_curves()) return curves_method(study);
-  Method method{Approach::kEnvelope, {}, {}, {}};
+  SizingMethod method{Approach::kEnvelope, {}, {}, {}};
   for (const std::vector<Cell>& sizes : study.budgets) {
     method.flops.push_back(sizes.front().budget_flops);
     // The best of sizes a step apart is anywhere within half a step.
     method.unresolved.push_back(spacing(sizes) / std::sqrt(12.0));
   }
   method.optima = [&study](const std::vector<double>& values) {
-    std::vector<Found> found;
+    std::vector<FoundOptimum> found;
     for (const std::vector<Cell>& sizes : study.budgets) found.push_back(best_of_sizes(sizes, values, study.better));
     return found;
   };
   return method;
 }
 
-Method isoflop_method(const Study& study, Approach approach) {
-  Method method{approach, {}, {}, {}};
+SizingMethod isoflop_method(const SizingStudy& study, Approach approach) {
+  SizingMethod method{approach, {}, {}, {}};
   for (const std::vector<Cell>& sizes : study.budgets) {
     method.flops.push_back(sizes.front().budget_flops);
     // Porian et al. 2024: what is interpolated between sizes is not known better than to a third of a step.
@@ -246,19 +247,19 @@ Method isoflop_method(const Study& study, Approach approach) {
   }
   const auto optimum = approach == Approach::kAkima ? akima_optimum : parabola_minimum;
   method.optima = [&study, optimum](const std::vector<double>& values) {
-    std::vector<Found> found;
+    std::vector<FoundOptimum> found;
     for (const std::vector<Cell>& sizes : study.budgets) found.push_back(optimum(sizes, values, study.better));
     return found;
   };
   return method;
 }
 
-absl::StatusOr<Surface> Surface::fit(const Study& study, FitOptions options) {
+absl::StatusOr<FittedSurface> FittedSurface::fit(const SizingStudy& study, FitOptions options) {
   if (options.form.empty()) options.form = "chinchilla";
   options.points = "all";
   options.min_flops.reset();
   options.max_flops.reset();
-  Surface surface;
+  FittedSurface surface;
   std::vector<Observation> last;
   for (const std::vector<int>& rows : study.rows) {
     surface.rows_.push_back(rows.back());
@@ -286,22 +287,22 @@ absl::StatusOr<Surface> Surface::fit(const Study& study, FitOptions options) {
   return surface;
 }
 
-Method Surface::method(const Study& study) const {
+SizingMethod FittedSurface::method(const SizingStudy& study) const {
   const auto [low, high] =
       std::minmax_element(study.observations.begin(), study.observations.end(),
                           [](const Observation& a, const Observation& b) { return a.flops < b.flops; });
-  Method method{Approach::kParametric, log_spaced(low->flops, high->flops, kSurfaceBudgets), {}, {}};
+  SizingMethod method{Approach::kParametric, log_spaced(low->flops, high->flops, kSurfaceBudgets), {}, {}};
   method.unresolved.assign(method.flops.size(), 0);
   method.optima = [this, &study, flops = method.flops](const std::vector<double>& values) {
     const std::vector<double> parameters = refitted(study, values);
-    std::vector<Found> found;
+    std::vector<FoundOptimum> found;
     for (double c : flops) found.push_back(optimum(parameters, c));
     return found;
   };
   return method;
 }
 
-std::vector<double> Surface::values(const Study& study) const {
+std::vector<double> FittedSurface::values(const SizingStudy& study) const {
   std::vector<double> result;
   for (const Observation& o : study.observations) {
     const double x[] = {o.params, o.samples};
@@ -310,22 +311,22 @@ std::vector<double> Surface::values(const Study& study) const {
   return result;
 }
 
-Found Surface::optimum(double flops) const {
+FoundOptimum FittedSurface::optimum(double flops) const {
   return optimum(parameters_, flops);
 }
 
-double Surface::scatter(const Study& study) const {
+double FittedSurface::scatter(const SizingStudy& study) const {
   const std::vector<double> fitted = values(study);
   double sum = 0;
   for (int row : rows_) sum += std::pow(std::log(study.observations[row].value / fitted[row]), 2);
   return std::sqrt(sum / dof());
 }
 
-int Surface::dof() const {
+int FittedSurface::dof() const {
   return std::max(1, static_cast<int>(rows_.size() - parameters_.size()));
 }
 
-std::vector<double> Surface::refitted(const Study& study, const std::vector<double>& values) const {
+std::vector<double> FittedSurface::refitted(const SizingStudy& study, const std::vector<double>& values) const {
   Sample sample = sample_;
   bool same = true;
   for (size_t i = 0; i < rows_.size(); ++i) {
@@ -343,7 +344,7 @@ std::vector<double> Surface::refitted(const Study& study, const std::vector<doub
   return problem_->form->parameters(best.coordinates.data(), problem_->log_scale.data());
 }
 
-Found Surface::optimum(const std::vector<double>& parameters, double flops) const {
+FoundOptimum FittedSurface::optimum(const std::vector<double>& parameters, double flops) const {
   const double log_product = std::log(flops / flops_per_param_sample_);
   const double sign = better_ == Better::kLower ? 1 : -1;
   const auto cost = [&](double log_params) {

@@ -14,7 +14,7 @@
 namespace scalelaw::analysis {
 
 /// The optimum of one budget, where there is one.
-struct Found {
+struct FoundOptimum {
   double log_params = 0;
   double log_samples = 0;
   double value = 0;
@@ -22,18 +22,18 @@ struct Found {
   std::string reason;
 };
 
-struct Method {
+struct SizingMethod {
   Approach approach = Approach::kEnvelope;
   /// Budgets, FLOPs.
   std::vector<double> flops;
   /// What the gaps between sizes leave open in ln N*, as a standard deviation, by budget.
   std::vector<double> unresolved;
   /// One per budget; values by row of the observations.
-  std::function<std::vector<Found>(const std::vector<double>& values)> optima;
+  std::function<std::vector<FoundOptimum>(const std::vector<double>& values)> optima;
 };
 
 /// Runs, sorted out: which rows are which run's, and which of them end it. Keeps a copy of the observations.
-struct Study {
+struct SizingStudy {
   std::vector<Observation> observations;
   Better better = Better::kLower;
   double budget_tolerance = 0;
@@ -50,33 +50,33 @@ struct Study {
   bool has_curves() const;
 };
 
-Study make_study(std::vector<Observation> observations, Better better, double budget_tolerance);
+SizingStudy make_study(std::vector<Observation> observations, Better better, double budget_tolerance);
 
 /// Approach 1: over training curves where there are any, else over the budgets' sizes. Keeps a reference to the study,
 /// as do those below.
-Method envelope_method(const Study& study);
+SizingMethod envelope_method(const SizingStudy& study);
 /// Approach 2, by either curve.
-Method isoflop_method(const Study& study, Approach approach);
+SizingMethod isoflop_method(const SizingStudy& study, Approach approach);
 
 /// Approach 3: the fitted surface, refitted for other values from every basin of the first fit.
-class Surface {
+class FittedSurface {
  public:
   /// Errors: as `fit`.
-  static absl::StatusOr<Surface> fit(const Study& study, FitOptions options);
+  static absl::StatusOr<FittedSurface> fit(const SizingStudy& study, FitOptions options);
 
   /// Eight budgets from the smallest to the largest.
-  Method method(const Study& study) const;
+  SizingMethod method(const SizingStudy& study) const;
   /// The surface's values of all rows, without noise.
-  std::vector<double> values(const Study& study) const;
+  std::vector<double> values(const SizingStudy& study) const;
   /// The best size at a budget.
-  Found optimum(double flops) const;
+  FoundOptimum optimum(double flops) const;
   /// Standard deviation of ln value about the surface, and its degrees of freedom.
-  double scatter(const Study& study) const;
+  double scatter(const SizingStudy& study) const;
   int dof() const;
 
  private:
-  std::vector<double> refitted(const Study& study, const std::vector<double>& values) const;
-  Found optimum(const std::vector<double>& parameters, double flops) const;
+  std::vector<double> refitted(const SizingStudy& study, const std::vector<double>& values) const;
+  FoundOptimum optimum(const std::vector<double>& parameters, double flops) const;
 
   std::shared_ptr<const Problem> problem_;
   Sample sample_;

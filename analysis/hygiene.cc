@@ -43,31 +43,63 @@ Eigen::VectorXd curve(const Problem& problem, const Sample& sample, const Optimu
   return values;
 }
 
-/// Points far from a curve that they have no say in.
-std::vector<Outlier> find_outliers(const Problem& problem, const Sample& sample, double limit) {
+struct Residuals {
+  Eigen::VectorXd fitted;
+  std::vector<double> residual;
+  /// Robust standard deviation of those that the fit has seen.
+  double scale = 0;
+};
+
+/// About a fit by least absolute deviation to the points that are kept; absent where there is none, or too few points
+/// besides those that the curve passes through, which say nothing of the spread.
+std::optional<Residuals> robust_residuals(const Problem& problem, Sample sample, const std::vector<bool>& kept) {
+  for (size_t i = 0; i < kept.size(); ++i)
+    if (!kept[i]) sample.weight[static_cast<Eigen::Index>(i)] = 0;
   const std::vector<Optimum> optima = minimise(*problem.form, sample, {problem.criterion.residual, Penalty::kLad, 0});
-  if (optima.empty()) return {};
-  const Eigen::VectorXd fitted = curve(problem, sample, optima.front());
-  const auto points = static_cast<size_t>(fitted.size());
-  std::vector<double> residual(points), size(points);
-  for (size_t i = 0; i < points; ++i) {
-    residual[i] = -problem.criterion.residual_of(fitted[static_cast<Eigen::Index>(i)], problem.points[i].value);
-    size[i] = std::abs(residual[i]);
+  if (optima.empty()) return std::nullopt;
+  Residuals result{curve(problem, sample, optima.front()), {}, 0};
+  std::vector<double> sizes;
+  for (size_t i = 0; i < kept.size(); ++i) {
+    result.residual.push_back(
+        -problem.criterion.residual_of(result.fitted[static_cast<Eigen::Index>(i)], problem.points[i].value));
+    if (kept[i]) sizes.push_back(std::abs(result.residual[i]));
   }
-  // The curve passes through as many points as it has parameters: they say nothing of the spread.
   const auto through = static_cast<size_t>(optima.front().coordinates.size());
-  if (points < through + 3) return {};
-  std::sort(size.begin(), size.end());
-  const double scale = 1.4826 * median({size.begin() + static_cast<std::ptrdiff_t>(through), size.end()});
+  if (sizes.size() < through + 3) return std::nullopt;
+  std::sort(sizes.begin(), sizes.end());
+  result.scale = 1.4826 * median({sizes.begin() + static_cast<std::ptrdiff_t>(through), sizes.end()});
+  return result;
+}
+
+/// Points far from a curve that they have no say in. Least absolute deviation does not mind wild values, but bends to
+/// several at one end of the range, which hide each other: what is found is set aside, and looked for again without.
+std::vector<Outlier> find_outliers(const Problem& problem, const Sample& sample, double limit) {
+  constexpr int kRounds = 10;
+  const size_t points = problem.points.size();
+  std::vector<bool> kept(points, true);
   std::vector<Outlier> outliers;
-  for (size_t i = 0; i < points; ++i) {
-    if (!(std::abs(residual[i]) > limit * scale)) continue;
-    Outlier outlier{
-        {}, {}, problem.points[i].value, fitted[static_cast<Eigen::Index>(i)], residual[i], residual[i] / scale};
-    for (int m : problem.points[i].members) outlier.runs.push_back(problem.observations[m].run);
-    for (const std::string& column : problem.columns)
-      outlier.x.push_back(column_value(problem, problem.points[i], column));
-    outliers.push_back(std::move(outlier));
+  for (int round = 0; round < kRounds; ++round) {
+    const std::optional<Residuals> about = robust_residuals(problem, sample, kept);
+    if (!about) break;
+    std::vector<bool> within(points);
+    outliers.clear();
+    for (size_t i = 0; i < points; ++i) {
+      within[i] = !(std::abs(about->residual[i]) > limit * about->scale);
+      if (within[i]) continue;
+      const Cell& point = problem.points[i];
+      Outlier outlier{{},
+                      {},
+                      point.value,
+                      about->fitted[static_cast<Eigen::Index>(i)],
+                      about->residual[i],
+                      about->residual[i] / about->scale};
+      for (int m : point.members) outlier.runs.push_back(problem.observations[m].run);
+      for (const std::string& column : problem.columns) outlier.x.push_back(column_value(problem, point, column));
+      outliers.push_back(std::move(outlier));
+    }
+    // More than a quarter are no outliers: the form is wrong, or the noise has long tails.
+    if (within == kept || 4 * outliers.size() > points) break;
+    kept = std::move(within);
   }
   std::stable_sort(outliers.begin(), outliers.end(),
                    [](const Outlier& a, const Outlier& b) { return std::abs(a.z) > std::abs(b.z); });

@@ -39,8 +39,8 @@ std::vector<Observation> ladder(const std::vector<double>& budgets, int sizes, d
 
 const std::vector<double> kBudgets = {1e17, 1e18, 1e19, 1e20, 1e21};
 
-const Allocation& of(const AllocationStudy& study, Approach approach) {
-  for (const Allocation& a : study.approaches)
+const OptimalSizes& of(const ApproachComparison& study, Approach approach) {
+  for (const OptimalSizes& a : study.approaches)
     if (a.approach == approach) return a;
   throw std::runtime_error("no such approach: " + study.impossible.at(0));
 }
@@ -113,12 +113,12 @@ TEST(Akima, HasNoMinimumWhereAnEndIsLowest) {
 }
 
 TEST(Approaches, TheSurfaceGivesHoffmannsOptimumExactly) {
-  AllocationOptions options;
+  ApproachOptions options;
   options.noise = 0;
   options.at_flops = 1e24;
-  const auto study = allocate(ladder(kBudgets, 9, 8), options);
+  const auto study = compare_approaches(ladder(kBudgets, 9, 8), options);
   ASSERT_TRUE(study.ok()) << study.status();
-  const Allocation& parametric = of(*study, Approach::kParametric);
+  const OptimalSizes& parametric = of(*study, Approach::kParametric);
   EXPECT_NEAR(parametric.params.exponent, kBeta / (kAlpha + kBeta), 1e-5);
   EXPECT_NEAR(parametric.samples.exponent, kAlpha / (kAlpha + kBeta), 1e-5);
   EXPECT_NEAR(parametric.params.at(1e24) / best_params(1e24), 1, 1e-3);
@@ -128,12 +128,12 @@ TEST(Approaches, TheSurfaceGivesHoffmannsOptimumExactly) {
 // The known bias of Approach 2: sizes within ±8× of the optimum of Hoffmann's surface, 16 per budget, 1e17–1e21 FLOPs;
 // extrapolated to 1e24 FLOPs the vertex of the parabola gives 2.88 % too few samples, by its cubic term alone.
 TEST(Approaches, TheParabolaHasItsKnownBias) {
-  AllocationOptions options;
+  ApproachOptions options;
   options.noise = 0;
   options.at_flops = 1e24;
-  const auto study = allocate(ladder(kBudgets, 16, 8), options);
+  const auto study = compare_approaches(ladder(kBudgets, 16, 8), options);
   ASSERT_TRUE(study.ok()) << study.status();
-  const Allocation& parabola = of(*study, Approach::kParabola);
+  const OptimalSizes& parabola = of(*study, Approach::kParabola);
   const double true_samples = 1e24 / 6 / best_params(1e24);
   EXPECT_NEAR(parabola.samples.at(1e24) / true_samples - 1, -0.0288, 5e-5);
   // The exponent is right: sizes centred on the optimum are off by the same factor at every budget.
@@ -143,11 +143,11 @@ TEST(Approaches, TheParabolaHasItsKnownBias) {
 }
 
 TEST(Approaches, AkimaHasAFractionOfTheParabolasBias) {
-  AllocationOptions options;
+  ApproachOptions options;
   options.noise = 0;
   options.at_flops = 1e24;
   // Off centre, as sizes are that were chosen before the optimum was known.
-  const auto study = allocate(ladder(kBudgets, 9, 8, 0, 1.5), options);
+  const auto study = compare_approaches(ladder(kBudgets, 9, 8, 0, 1.5), options);
   ASSERT_TRUE(study.ok()) << study.status();
   const auto error = [&](Approach approach) {
     return std::abs(std::log(of(*study, approach).params.at(1e24) / best_params(1e24)));
@@ -156,13 +156,13 @@ TEST(Approaches, AkimaHasAFractionOfTheParabolasBias) {
 }
 
 TEST(Approaches, AgreeWhereTheSurfaceHolds) {
-  const auto study = allocate(ladder({1e17, 3e17, 1e18, 3e18, 1e19, 3e19, 1e20}, 9, 8, 0.003), {});
+  const auto study = compare_approaches(ladder({1e17, 3e17, 1e18, 3e18, 1e19, 3e19, 1e20}, 9, 8, 0.003), {});
   ASSERT_TRUE(study.ok()) << study.status();
   EXPECT_EQ(study->approaches.size(), 4u) << study->impossible.at(0);
   EXPECT_EQ(study->noise_source, "parabolas");
   EXPECT_NEAR(study->noise, 0.003, 0.0008);
   EXPECT_EQ(study->verdict, "the approaches agree within their errors");
-  for (const Allocation& a : study->approaches) {
+  for (const OptimalSizes& a : study->approaches) {
     EXPECT_LT(a.params.exponent_low95, kBeta / (kAlpha + kBeta)) << approach_name(a.approach);
     EXPECT_GT(a.params.exponent_high95, kBeta / (kAlpha + kBeta)) << approach_name(a.approach);
   }
@@ -174,9 +174,9 @@ TEST(Approaches, DisagreeWhereTheSurfaceIsWrong) {
   auto observations = ladder({1e17, 3e17, 1e18, 3e18, 1e19, 3e19, 1e20}, 9, 8, 0.001);
   for (Observation& o : observations)
     if (o.params < best_params(o.flops) / 2) o.value *= 1 + 0.02 * std::log(o.flops / 1e17);
-  AllocationOptions options;
+  ApproachOptions options;
   options.noise = 0.001;
-  const auto study = allocate(observations, options);
+  const auto study = compare_approaches(observations, options);
   ASSERT_TRUE(study.ok()) << study.status();
   EXPECT_NEAR(of(*study, Approach::kAkima).params.exponent, kBeta / (kAlpha + kBeta), 0.02);
   EXPECT_NE(study->verdict.find("parabola and akima disagree on the exponent of N*"), std::string::npos)
@@ -196,12 +196,12 @@ TEST(Approaches, TheEnvelopeOfTrainingCurvesFindsTheOptimum) {
       o.value = hoffmann(o.params, o.samples);
       curves.push_back(o);
     }
-  AllocationOptions options;
+  ApproachOptions options;
   options.noise = 1e-4;
   options.approaches = {Approach::kEnvelope};
-  const auto study = allocate(curves, options);
+  const auto study = compare_approaches(curves, options);
   ASSERT_TRUE(study.ok()) << study.status();
-  const Allocation& envelope = study->approaches[0];
+  const OptimalSizes& envelope = study->approaches[0];
   EXPECT_NEAR(envelope.params.exponent, kBeta / (kAlpha + kBeta), 0.02);
   EXPECT_NEAR(envelope.params.at(1e20) / best_params(1e20), 1, 0.1);
   EXPECT_FALSE(envelope.skipped.empty());  // where the smallest or largest size wins
@@ -210,9 +210,9 @@ TEST(Approaches, TheEnvelopeOfTrainingCurvesFindsTheOptimum) {
 TEST(Approaches, LeaveOutBudgetsWhoseBestSizeIsAtAnEnd) {
   auto observations = ladder(kBudgets, 9, 8);
   std::erase_if(observations, [](const Observation& o) { return o.flops == 1e19 && o.params > best_params(1e19) / 2; });
-  AllocationOptions options;
+  ApproachOptions options;
   options.noise = 1e-4;
-  const auto study = allocate(observations, options);
+  const auto study = compare_approaches(observations, options);
   ASSERT_TRUE(study.ok()) << study.status();
   for (Approach approach : {Approach::kEnvelope, Approach::kParabola, Approach::kAkima}) {
     ASSERT_EQ(of(*study, approach).skipped.size(), 1u);
@@ -222,13 +222,13 @@ TEST(Approaches, LeaveOutBudgetsWhoseBestSizeIsAtAnEnd) {
 }
 
 TEST(Approaches, AreTheSameForAnyNumberOfThreads) {
-  AllocationOptions options;
+  ApproachOptions options;
   options.draws = 60;
   options.surface.threads = 1;
   const auto observations = ladder(kBudgets, 7, 6, 0.003);
-  const auto one = allocate(observations, options);
+  const auto one = compare_approaches(observations, options);
   options.surface.threads = 5;
-  const auto five = allocate(observations, options);
+  const auto five = compare_approaches(observations, options);
   ASSERT_TRUE(one.ok() && five.ok());
   for (size_t a = 0; a < one->approaches.size(); ++a) {
     EXPECT_EQ(one->approaches[a].draw_exponent, five->approaches[a].draw_exponent);
@@ -238,19 +238,19 @@ TEST(Approaches, AreTheSameForAnyNumberOfThreads) {
 
 TEST(Approaches, NameWhatIsWrong) {
   const auto good = ladder(kBudgets, 7, 6);
-  AllocationOptions options;
+  ApproachOptions options;
   options.draws = 3;
-  EXPECT_NE(allocate(good, options).status().message().find("draws"), std::string::npos);
+  EXPECT_NE(compare_approaches(good, options).status().message().find("draws"), std::string::npos);
   options = {};
   options.noise = -1;
-  EXPECT_NE(allocate(good, options).status().message().find("noise"), std::string::npos);
+  EXPECT_NE(compare_approaches(good, options).status().message().find("noise"), std::string::npos);
   auto bad = good;
   bad[4].samples = 0;
-  EXPECT_NE(allocate(bad, {}).status().message().find("run 5: samples"), std::string::npos);
+  EXPECT_NE(compare_approaches(bad, {}).status().message().find("run 5: samples"), std::string::npos);
   options = {};
   options.approaches = {Approach::kParabola};
   options.noise = 0.01;
-  const auto one_budget = allocate(ladder({1e19}, 7, 6), options);
+  const auto one_budget = compare_approaches(ladder({1e19}, 7, 6), options);
   EXPECT_EQ(one_budget.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_NE(one_budget.status().message().find("1 of 1 budgets"), std::string::npos) << one_budget.status();
   EXPECT_FALSE(approach_of("isoflop").ok());

@@ -46,11 +46,14 @@ std::vector<Observation> with_five_outliers() {
 TEST(Outliers, TheFiveThatSpoilTheChinchillaFitAreNamed) {
   const auto diagnosis = diagnose(with_five_outliers(), form("chinchilla"));
   ASSERT_TRUE(diagnosis.ok()) << diagnosis.status();
-  std::set<std::string> named;
-  for (const Outlier& outlier : diagnosis->outliers) named.insert(outlier.runs[0]);
-  for (int i = 0; i < 5; ++i) EXPECT_TRUE(named.contains("outlier-" + std::to_string(i)));
-  EXPECT_LE(named.size(), 8u);  // and the few of the 234 that are known to lie off
-  for (int i = 0; i < 4; ++i) EXPECT_GT(diagnosis->outliers[i].z, 10);
+  ASSERT_GE(diagnosis->outliers.size(), 5u);
+  EXPECT_LE(diagnosis->outliers.size(), 10u);  // besides the five, the few of the 234 that lie off
+  std::set<std::string> worst;
+  for (int i = 0; i < 5; ++i) {
+    worst.insert(diagnosis->outliers[i].runs[0]);
+    EXPECT_GT(diagnosis->outliers[i].z, 8);
+  }
+  EXPECT_EQ(worst, (std::set<std::string>{"outlier-0", "outlier-1", "outlier-2", "outlier-3", "outlier-4"}));
 
   // With them β is far from the 0.342 of the 234 runs, though Huber's δ is 1e-3.
   const double with = parameter(diagnosis->law, "beta") - 0.342;
