@@ -4,10 +4,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 git ls-files '*.h' '*.cc' | xargs clang-format --dry-run -Werror
-# clang cannot read gcc's precompiled headers.
-cmake --preset release -B build/lint -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON >/dev/null
+# Without the trainer: clang 14 cannot read Debian's libtorch headers as C++20.
+cmake --preset release -B build/lint -DSCALELAW_TRAINER=OFF >/dev/null
 cmake --build build/lint --target scalelaw_proto scalelaw_server >/dev/null # for what they generate
-run-clang-tidy -quiet -p build/lint "$PWD/(analysis|proto|server|worker|trainer|cli)/.*\.cc$" >build/lint/tidy.txt 2>/dev/null || {
+run-clang-tidy -quiet -p build/lint "$PWD/(analysis|proto|server|worker|cli)/.*\.cc$" >build/lint/tidy.txt 2>/dev/null || {
   cat build/lint/tidy.txt
   exit 1
 }
