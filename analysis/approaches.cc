@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "analysis/budget_optima.h"
 #include "analysis/parallel.h"
+#include "analysis/quantile.h"
 #include "analysis/random.h"
 
 namespace scalelaw::analysis {

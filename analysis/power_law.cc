@@ -4,10 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
 #include "absl/status/status.h"
-#include "analysis/random.h"
+#include "analysis/quantile.h"
 
 namespace scalelaw::analysis {
 
@@ -70,37 +69,6 @@ absl::StatusOr<PowerLaw> fit_power_law(const std::vector<double>& x, const std::
   law.exponent_low95 = law.exponent - reach;
   law.exponent_high95 = law.exponent + reach;
   return law;
-}
-
-double student_quantile(double p, double dof) {
-  if (p < 0.5) return -student_quantile(1 - p, dof);
-  constexpr double kGauss = 1e5;
-  if (dof > kGauss) return normal_quantile(p);
-  if (dof == 1) return std::tan(std::numbers::pi * (p - 0.5));
-  // The distribution function of t = tan φ·√dof: an integral of cos^(dof−1), by Simpson's rule, then Newton's method
-  // from the normal quantile. Smooth on a finite range, so that it converges fast.
-  const double norm = std::exp(std::lgamma((dof + 1) / 2) - std::lgamma(dof / 2)) / std::sqrt(std::numbers::pi);
-  const auto upper_half = [&](double phi) {
-    constexpr int kIntervals = 400;
-    const double h = phi / kIntervals;
-    double sum = 0;
-    for (int i = 0; i <= kIntervals; ++i) {
-      const double at = std::pow(std::cos(i * h), dof - 1);
-      sum += (i == 0 || i == kIntervals ? 1 : i % 2 == 1 ? 4 : 2) * at;
-    }
-    return norm * sum * h / 3;
-  };
-  double low = 0, high = std::numbers::pi / 2;
-  double phi = std::atan(normal_quantile(p) / std::sqrt(dof));
-  for (int step = 0; step < 100; ++step) {
-    const double excess = upper_half(phi) - (p - 0.5);
-    (excess > 0 ? high : low) = phi;
-    double next = phi - excess / (norm * std::pow(std::cos(phi), dof - 1));
-    if (!(next > low && next < high)) next = (low + high) / 2;
-    if (std::abs(next - phi) < 1e-14) break;
-    phi = next;
-  }
-  return std::sqrt(dof) * std::tan(phi);
 }
 
 }  // namespace scalelaw::analysis

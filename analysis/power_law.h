@@ -39,7 +39,4 @@ struct PowerLaw {
 absl::StatusOr<PowerLaw> fit_power_law(const std::vector<double>& x, const std::vector<double>& y,
                                        const std::vector<double>& log_std = {});
 
-/// Quantile of Student's t with `dof` ≥ 1 degrees of freedom, 0 < p < 1, to 1e-8.
-double student_quantile(double p, double dof);
-
 }  // namespace scalelaw::analysis

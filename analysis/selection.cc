@@ -138,8 +138,7 @@ Trial try_split(const std::vector<Observation>& observations, const std::vector<
   }
   trial.form = law->form;
   const Predictor predictor(*law);
-  const std::unique_ptr<const Form> form =
-      make_form(law->form, law->chance && law->ceiling ? Bounds{*law->chance, *law->ceiling} : Bounds{});
+  const std::unique_ptr<const Form> form = form_of(*law);
   for (size_t t = 0; t < targets.size(); ++t) {
     const Target& target = targets[t];
     if (target.by <= split.threshold) continue;
@@ -320,6 +319,8 @@ Table run_trials(const std::vector<Observation>& observations, const std::vector
     FitOptions candidate = candidates[c];
     candidate.bootstrap = options.bootstrap;
     candidate.threads = 1;
+    // Each form answers for itself here.
+    candidate.rivals = std::vector<std::string>();
     table.trials[c][s] = try_split(observations, targets, splits[s], static_cast<int>(s), by, candidate);
   });
   return table;
@@ -452,6 +453,62 @@ absl::StatusOr<Selection> select_form(const std::vector<Observation>& all, const
     for (RankedForm& form : result.ranking) form.weight = kNaN;
   warn(result, targets, table, result.warnings);
   return result;
+}
+
+absl::StatusOr<Law> fit_stack(const std::vector<Observation>& observations, const std::vector<FitOptions>& candidates,
+                              const Selection& selection) {
+  /// Less than this of the draws is not seen in an interval.
+  constexpr double kNoSay = 0.01;
+  std::optional<Law> stack;
+  std::vector<std::string> left_out;
+  std::vector<std::pair<double, Law>> others;
+  std::vector<const RankedForm*> by_weight;
+  for (const RankedForm& form : selection.ranking) {
+    if (form.candidate < 0 || form.candidate >= static_cast<int>(candidates.size()))
+      return absl::InvalidArgumentError(
+          fmt::format("selection: has candidate {}, but {} candidates are given", form.candidate, candidates.size()));
+    if (form.weight >= kNoSay) by_weight.push_back(&form);
+  }
+  if (by_weight.empty())
+    return absl::FailedPreconditionError(
+        fmt::format("selection: has no stacking weights; they need a bootstrap of at least {} draws", kFewestDraws));
+  std::stable_sort(by_weight.begin(), by_weight.end(),
+                   [](const RankedForm* a, const RankedForm* b) { return a->weight > b->weight; });
+  double total = 0;
+  for (const RankedForm* form : by_weight) {
+    FitOptions options = candidates[form->candidate];
+    options.rivals = std::vector<std::string>();
+    absl::StatusOr<Law> law = fit(observations, options);
+    if (!law.ok()) return law.status();
+    if (stack && (law->x != stack->x || law->objective.residual != stack->objective.residual ||
+                  law->chance != stack->chance || law->ceiling != stack->ceiling)) {
+      left_out.push_back(law->form);
+      continue;
+    }
+    total += form->weight;
+    if (stack)
+      others.emplace_back(form->weight, *std::move(law));
+    else
+      stack = *std::move(law);
+  }
+  const auto share = [&](double weight) {
+    return static_cast<int>(std::lround(weight / total * static_cast<double>(stack->draws.size())));
+  };
+  stack->own_draws = share(by_weight[0]->weight);
+  for (auto& [weight, law] : others) {
+    Rival rival{law.form, {}, weight / total, std::move(law.draws)};
+    for (const Parameter& parameter : law.parameters) rival.parameters.push_back(parameter.value);
+    rival.draws.resize(std::min(rival.draws.size(), static_cast<size_t>(share(weight))));
+    stack->warnings.push_back(fmt::format("{} extrapolates about as well: it has {:.0f} % of the prediction intervals",
+                                          rival.form, 100 * rival.weight));
+    stack->rivals.push_back(std::move(rival));
+  }
+  if (!left_out.empty())
+    stack->warnings.push_back(
+        fmt::format("{} extrapolate about as well, but are laws of other columns or residuals: "
+                    "the prediction intervals do not hold them",
+                    fmt::join(left_out, ", ")));
+  return *std::move(stack);
 }
 
 }  // namespace scalelaw::analysis

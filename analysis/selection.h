@@ -105,4 +105,14 @@ struct Selection {
 absl::StatusOr<Selection> select_form(const std::vector<Observation>& observations,
                                       const std::vector<FitOptions>& candidates, const SelectionOptions& options = {});
 
+/// The best form fitted to all observations, with the other forms of the stack as its rivals: prediction intervals are
+/// the mixture by stacking weights, and so hold what is not known about the form. (`FitOptions::rivals` weighs forms by
+/// how they fit; these weights say how they extrapolated.) The value predicted is the best form's.
+///
+/// Forms of other columns or another residual than the best's cannot be mixed with it: they are left out with a
+/// warning. Errors: as `fit`; FAILED_PRECONDITION for a selection without weights, INVALID_ARGUMENT for one of other
+/// candidates.
+absl::StatusOr<Law> fit_stack(const std::vector<Observation>& observations, const std::vector<FitOptions>& candidates,
+                              const Selection& selection);
+
 }  // namespace scalelaw::analysis

@@ -72,15 +72,6 @@ TEST(PowerLaw, SaysWhatItLacks) {
   EXPECT_EQ(fit_power_law({1, 2, 3}, {1, 2, 3}, {1, 0, 1}).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
-TEST(Student, QuantilesAreThoseOfTheTables) {
-  EXPECT_NEAR(student_quantile(0.975, 1), 12.7062047362, 1e-8);
-  EXPECT_NEAR(student_quantile(0.975, 2), 4.3026527297, 1e-8);
-  EXPECT_NEAR(student_quantile(0.975, 10), 2.2281388520, 1e-8);
-  EXPECT_NEAR(student_quantile(0.95, 100), 1.6602343261, 1e-8);
-  EXPECT_NEAR(student_quantile(0.025, 10), -2.2281388520, 1e-8);
-  EXPECT_NEAR(student_quantile(0.9995, 5), 6.8688266259, 1e-7);
-}
-
 // Reference values: scipy 1.10.1's Akima1DInterpolator.
 TEST(Akima, IsTheInterpolantOfItsName) {
   const std::vector<double> x = {0, 0.7, 2, 2.5, 4};

@@ -136,6 +136,56 @@ TEST(Selection, ExtrapolatesInTheLawsOwnColumnWhereThereIsNoCompute) {
   EXPECT_LT(selection->ranking[0].error, 0.03);
 }
 
+TEST(Stack, IsTheBestFormWithTheOthersInItsIntervals) {
+  const auto study = curve_study(
+      9, 3, [](double c) { return 400 * std::pow(c, -0.21); }, 0.01);
+  std::vector<FitOptions> candidates = {form("power"), form("power-floor")};
+  for (FitOptions& candidate : candidates) candidate.bootstrap = 400;
+  auto selection = select_form(study, candidates);
+  ASSERT_TRUE(selection.ok()) << selection.status();
+  for (RankedForm& ranked : selection->ranking) ranked.weight = ranked.form == "power" ? 0.75 : 0.25;
+  const auto stack = fit_stack(study, candidates, *selection);
+  ASSERT_TRUE(stack.ok()) << stack.status();
+  EXPECT_EQ(stack->form, "power");
+  EXPECT_EQ(stack->own_draws, 300);
+  ASSERT_EQ(stack->rivals.size(), 1u);
+  EXPECT_EQ(stack->rivals[0].form, "power-floor");
+  EXPECT_EQ(stack->rivals[0].weight, 0.25);
+  EXPECT_EQ(stack->rivals[0].draws.size(), 100u);
+
+  // A floor can only raise what lies far beyond: the upper end of the interval holds it, and the JSON as well.
+  const double far = 1e3 * study.back().flops;
+  candidates[0].rivals = std::vector<std::string>();
+  const auto alone = predict(*fit(study, candidates[0]), {{"flops", far}});
+  const auto stacked = predict(*stack, {{"flops", far}});
+  ASSERT_TRUE(alone.ok() && stacked.ok());
+  EXPECT_EQ(stacked->value, alone->value);
+  EXPECT_GT(stacked->high95 - stacked->value, 1.5 * (alone->high95 - alone->value));
+  const auto again = from_json(to_json(*stack));
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(predict(*again, {{"flops", far}})->high95, stacked->high95);
+}
+
+TEST(Stack, LeavesOutWhatItCannotMixAndSaysSo) {
+  const auto study = curve_study(
+      9, 3, [](double c) { return 400 * std::pow(c, -0.21); }, 0.01);
+  std::vector<FitOptions> candidates = {form("power"), form("power")};
+  candidates[1].residual = "raw";
+  auto selection = select_form(study, candidates);
+  ASSERT_TRUE(selection.ok()) << selection.status();
+  for (RankedForm& ranked : selection->ranking) ranked.weight = ranked.candidate == 0 ? 0.6 : 0.4;
+  const auto stack = fit_stack(study, candidates, *selection);
+  ASSERT_TRUE(stack.ok()) << stack.status();
+  EXPECT_TRUE(stack->rivals.empty());
+  EXPECT_TRUE(std::any_of(stack->warnings.begin(), stack->warnings.end(), [](const std::string& w) {
+    return w.find("laws of other columns or residuals") != std::string::npos;
+  }));
+  SelectionOptions none;
+  none.bootstrap = 0;
+  EXPECT_EQ(fit_stack(study, candidates, *select_form(study, candidates, none)).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
 TEST(Selection, IsTheSameForAnyNumberOfThreads) {
   const auto study = curve_study(12, 2.5, floor_curve, 0.01);
   SelectionOptions options;
