@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "analysis/bootstrap.h"
+#include "analysis/hygiene.h"
 #include "analysis/intervals.h"
 #include "analysis/law.h"
 #include "analysis/linearised.h"
@@ -87,6 +88,14 @@ void warn_of_frontier(const Problem& problem, std::vector<std::string>& warnings
     warnings.push_back(
         fmt::format("at {} of {} budgets the best size is the smallest tried: a smaller one may be better", smallest,
                     problem.points.size()));
+}
+
+void warn_of_repeated_runs(const Problem& problem, Resampling resampling, std::vector<std::string>& warnings) {
+  const RepeatedRuns rows = repeated_runs(problem.observations);
+  if (rows.repeated == 0 || resampling == Resampling::kCluster || resampling == Resampling::kWild) return;
+  warnings.push_back(fmt::format(
+      "{} of {} runs have several rows, which '{}' takes for independent: intervals are too narrow{}", rows.repeated,
+      rows.runs, name_of(resampling), problem.on_frontier ? "" : "; resample: cluster or wild keeps them together"));
 }
 
 void warn_of_noise(const Problem& problem, const Noise& noise, std::vector<std::string>& warnings) {
@@ -293,6 +302,7 @@ absl::StatusOr<Law> fit(const std::vector<Observation>& observations, const FitO
   if (absl::Status status = add_rivals(observations, options, *fitted, *resampling, law); !status.ok()) return status;
   law.warnings = problem.warnings;
   warn_of_frontier(problem, law.warnings);
+  warn_of_repeated_runs(problem, *resampling, law.warnings);
   warn_of_noise(problem, noise, law.warnings);
   if (std::string uneven = uneven_noise(problem, sample, linearised); !uneven.empty())
     law.warnings.push_back(std::move(uneven));

@@ -11,7 +11,7 @@
 #include "analysis/allocation.h"
 #include "analysis/design.h"
 #include "analysis/form.h"
-#include "analysis/power_law.h"
+#include "analysis/quantile.h"
 
 namespace scalelaw::analysis {
 namespace {
@@ -112,12 +112,12 @@ class Deviations {
 
 /// Half width of a 95 % interval, in units of the metric.
 double half_width(double variance, double dof, double value, bool log) {
-  const double h = student_quantile(0.975, dof) * std::sqrt(std::max(0.0, variance));
+  const double h = student_quantile(0.975, static_cast<int>(dof)) * std::sqrt(std::max(0.0, variance));
   return log ? std::abs(value) * std::sinh(h) : h;
 }
 double variance_of(double half_width, double dof, double value, bool log) {
   const double h = log ? std::asinh(half_width / std::abs(value)) : half_width;
-  return std::pow(h / student_quantile(0.975, dof), 2);
+  return std::pow(h / student_quantile(0.975, static_cast<int>(dof)), 2);
 }
 
 bool same_place(const Law& law, const std::map<std::string, double>& at, const Observation& o) {

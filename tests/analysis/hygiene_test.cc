@@ -201,6 +201,16 @@ TEST(Rows, OfOneRunAreCounted) {
   EXPECT_EQ(influence->rows, 3);
 }
 
+TEST(Rows, OfOneRunAreNotTakenForIndependentUnseen) {
+  auto study = curve_study(12, 3, power, 0.003);
+  for (size_t i = 0; i < study.size(); ++i) study[i].run = std::to_string(i / 2);
+  FitOptions options = form("power");
+  options.points = "all";
+  EXPECT_FALSE(says(fit(study, options)->warnings, "takes for independent"));  // wild: by run
+  options.resample = "residual";
+  EXPECT_TRUE(says(fit(study, options)->warnings, "6 of 6 runs have several rows, which 'residual' takes for"));
+}
+
 TEST(Design, OneDPerNIsRefused) {
   StudyBuilder study;
   for (int i = 0; i < 12; ++i) {
