@@ -30,6 +30,8 @@ int run(int argc, char** argv) {
   add_sweep_commands(app, session);
   add_run_commands(app, session);
   add_law_commands(app, session);
+  add_use_commands(app, session);
+  add_choice_commands(app, session);
   add_plot_command(app, session);
   add_worker_commands(app, session);
   add_up_command(app, session);

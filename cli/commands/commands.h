@@ -19,6 +19,10 @@ void add_run_commands(CLI::App& app, Session& session);
 void add_worker_commands(CLI::App& app, Session& session);
 /// fit, predict, verify, laws.
 void add_law_commands(CLI::App& app, Session& session);
+/// optimal, compare, plan.
+void add_use_commands(CLI::App& app, Session& session);
+/// rank, approaches, diagnose.
+void add_choice_commands(CLI::App& app, Session& session);
 /// plot.
 void add_plot_command(CLI::App& app, Session& session);
 /// up.

@@ -22,13 +22,13 @@ std::string place(const v1::Prediction& prediction) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
-std::string warnings(const google::protobuf::RepeatedPtrField<std::string>& all, const Terminal& terminal) {
+}  // namespace
+
+std::string warnings_text(const google::protobuf::RepeatedPtrField<std::string>& all, const Terminal& terminal) {
   std::string text;
   for (const std::string& warning : all) text += terminal.paint(Color::kYellow, "  warning: " + warning) + "\n";
   return text;
 }
-
-}  // namespace
 
 std::string with_unit(const std::string& column, double value) {
   if (column == "flops") return format_flops(value);
@@ -59,7 +59,7 @@ std::string law_text(const v1::Law& law, const Terminal& terminal) {
   text += fmt::format("; {} on {} residuals", objective.kind(), objective.residual());
   if (objective.kind() == "huber") text += fmt::format(" (δ {})", format_value(objective.delta()));
   text += fmt::format(", objective {}\n", format_value(objective.value()));
-  return text + warnings(law.warnings(), terminal);
+  return text + warnings_text(law.warnings(), terminal);
 }
 
 std::string prediction_text(const v1::Prediction& prediction, const Terminal& terminal) {
@@ -73,7 +73,7 @@ std::string prediction_text(const v1::Prediction& prediction, const Terminal& te
     text += factor > 1 ? fmt::format("  {}: {:.3g} times beyond the fitted range\n", column, factor)
                        : fmt::format("  {}: inside the fitted range\n", column);
   if (prediction.law_id() > 0) text += fmt::format("  by law {}\n", prediction.law_id());
-  return text + warnings(prediction.warnings(), terminal);
+  return text + warnings_text(prediction.warnings(), terminal);
 }
 
 std::string verification_text(const v1::VerifyResponse& response, const Terminal& terminal) {

@@ -6,6 +6,7 @@
 #include "cli/commands/commands.h"
 #include "cli/commands/law_text.h"
 #include "cli/commands/offline_laws.h"
+#include "cli/commands/sources.h"
 #include "cli/format.h"
 #include "scalelaw/v1/laws.grpc.pb.h"
 
@@ -61,30 +62,8 @@ void list_laws(Session& session, const std::string& study) {
       rows, session.terminal));
 }
 
-/// `NAME=NUMBER`.
-std::pair<std::string, double> assignment(const std::string& text) {
-  const size_t equals = text.find('=');
-  double value = 0;
-  if (equals == text.npos || equals == 0 || !CLI::detail::lexical_cast(text.substr(equals + 1), value))
-    throw CLI::ValidationError(fmt::format("'{}': write NAME=NUMBER", text));
-  return {text.substr(0, equals), value};
-}
-
 void add_csv_options(CLI::App& command, OfflineFit& fit) {
-  CLI::Option* csv =
-      command.add_option("--csv", fit.query.path, "Fit to this file, without a server; - is standard input");
-  command.add_option("--y", fit.query.y, "Of a CSV: the column to predict")->needs(csv);
-  command
-      .add_option("--where", fit.query.where,
-                  "Of a CSV: only rows where this holds, such as 'loss<4.9'; several must all hold")
-      ->needs(csv)
-      ->take_all();
-  command.add_option("--derive", fit.query.derive, "Of a CSV: a further column, such as 'D=C/(6*N)'")
-      ->needs(csv)
-      ->take_all();
-  command.add_option("--weight", fit.query.weight, "Of a CSV: column with the weights of the rows")->needs(csv);
-  command.add_option("--run", fit.query.run, "Of a CSV: column that names the run of each row; default: each its own")
-      ->needs(csv);
+  CLI::Option* csv = add_csv_query(command, fit.query, "Fit to this file, without a server; - is standard input");
   command
       .add_option_function<std::vector<std::string>>(
           "--fix",

@@ -10,6 +10,7 @@
 #include <google/protobuf/util/time_util.h>
 
 #include "proto/law_messages.h"
+#include "server/rpc/fit_inputs.h"
 #include "server/rpc/status.h"
 
 namespace scalelaw::server {
@@ -17,7 +18,6 @@ namespace scalelaw::server {
 namespace {
 /// Parsed laws kept in memory; a document is some 100 kB.
 constexpr size_t kMaxKnownLaws = 256;
-constexpr int kDefaultBootstrap = 1000;
 
 template <class Message>
 grpc::ServerUnaryReactor* answer(grpc::CallbackServerContext* context, absl::StatusOr<Message> result,
@@ -28,49 +28,12 @@ grpc::ServerUnaryReactor* answer(grpc::CallbackServerContext* context, absl::Sta
   return reactor;
 }
 
-/// Without held-out runs, which no fit may see.
-absl::StatusOr<std::vector<v1::Observation>> fit_observations(const Store& store, const std::string& study,
-                                                              const std::string& metric) {
-  absl::StatusOr<std::vector<v1::Observation>> observations = store.observations(study, metric);
-  if (observations.ok()) std::erase_if(*observations, [](const v1::Observation& o) { return o.holdout(); });
-  return observations;
-}
-
-/// The mean that the study's runs report for a bound; unset if none does.
-absl::StatusOr<std::optional<double>> reported_bound(const Store& store, const std::string& study,
-                                                     const std::string& metric) {
-  const auto observations = fit_observations(store, study, metric);
-  if (!observations.ok()) return observations.status();
-  if (observations->empty()) return std::nullopt;
-  double sum = 0;
-  for (const v1::Observation& o : *observations) sum += o.value();
-  return std::optional(sum / static_cast<double>(observations->size()));
-}
-
-absl::StatusOr<analysis::FitOptions> fit_options(const Store& store, const v1::FitRequest& request) {
-  analysis::FitOptions options;
-  options.metric = request.metric();
-  options.x.assign(request.x().begin(), request.x().end());
-  options.form = request.form();
-  options.residual = request.residual();
-  options.objective = request.objective();
-  if (request.has_huber_delta()) options.huber_delta = request.huber_delta();
-  options.points = request.points();
-  if (request.has_min_flops()) options.min_flops = request.min_flops();
-  if (request.has_max_flops()) options.max_flops = request.max_flops();
-  options.bootstrap = request.bootstrap() == 0 ? kDefaultBootstrap : request.bootstrap();
-  options.seed = request.seed();
-  options.code_version = SCALELAW_VERSION;
-  const auto chance = reported_bound(store, request.study(), request.metric() + "_chance");
-  if (!chance.ok()) return chance.status();
-  const auto ceiling = reported_bound(store, request.study(), request.metric() + "_ceiling");
-  if (!ceiling.ok()) return ceiling.status();
-  options.chance = request.has_chance() ? std::optional(request.chance()) : *chance;
-  options.ceiling = request.has_ceiling() ? std::optional(request.ceiling()) : *ceiling;
-  // A single bound that a run happens to report is no reason to refuse a law that needs none.
-  if (!request.has_chance() && !request.has_ceiling() && options.chance.has_value() != options.ceiling.has_value())
-    options.chance = options.ceiling = std::nullopt;
-  return options;
+/// In order.
+std::vector<std::string> columns_of(const v1::PredictRequest& request) {
+  std::vector<std::string> columns;
+  for (const auto& [column, value] : request.at()) columns.push_back(column);
+  std::sort(columns.begin(), columns.end());
+  return columns;
 }
 
 double column_value(const v1::Observation& o, const std::string& column) {
@@ -97,15 +60,16 @@ void LawsService::work(const std::stop_token& stop) {
   }
 }
 
-grpc::ServerUnaryReactor* LawsService::Fit(grpc::CallbackServerContext* context, const v1::FitRequest* request,
-                                           v1::Law* response) {
+template <class Message>
+grpc::ServerUnaryReactor* LawsService::later(grpc::CallbackServerContext* context, Message* response,
+                                             std::function<absl::StatusOr<Message>()> question) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   {
     const std::lock_guard lock(jobs_mutex_);
-    jobs_.push_back({[this, reactor, request, response] {
-                       absl::StatusOr<v1::Law> law = fit(*request);
-                       if (law.ok()) *response = *std::move(law);
-                       reactor->Finish(to_grpc(law.status()));
+    jobs_.push_back({[reactor, response, question = std::move(question)] {
+                       absl::StatusOr<Message> result = question();
+                       if (result.ok()) *response = *std::move(result);
+                       reactor->Finish(to_grpc(result.status()));
                      },
                      [reactor] {
                        reactor->Finish({grpc::StatusCode::UNAVAILABLE, "the server is stopping"});
@@ -115,10 +79,46 @@ grpc::ServerUnaryReactor* LawsService::Fit(grpc::CallbackServerContext* context,
   return reactor;
 }
 
+grpc::ServerUnaryReactor* LawsService::Fit(grpc::CallbackServerContext* context, const v1::FitRequest* request,
+                                           v1::Law* response) {
+  return later<v1::Law>(context, response, [this, request] { return fit(*request); });
+}
+
+grpc::ServerUnaryReactor* LawsService::Optimal(grpc::CallbackServerContext* context, const v1::OptimalRequest* request,
+                                               v1::Optimum* response) {
+  return later<v1::Optimum>(context, response, [this, request] { return optimal(*request); });
+}
+
+grpc::ServerUnaryReactor* LawsService::Compare(grpc::CallbackServerContext* context, const v1::CompareRequest* request,
+                                               v1::Comparison* response) {
+  return later<v1::Comparison>(context, response, [this, request] { return compare(*request); });
+}
+
+grpc::ServerUnaryReactor* LawsService::Plan(grpc::CallbackServerContext* context, const v1::PlanRequest* request,
+                                            v1::RunPlan* response) {
+  return later<v1::RunPlan>(context, response, [this, request] { return plan(*request); });
+}
+
+grpc::ServerUnaryReactor* LawsService::Rank(grpc::CallbackServerContext* context, const v1::RankRequest* request,
+                                            v1::Ranking* response) {
+  return later<v1::Ranking>(context, response, [this, request] { return rank(*request); });
+}
+
+grpc::ServerUnaryReactor* LawsService::Approaches(grpc::CallbackServerContext* context,
+                                                  const v1::ApproachesRequest* request,
+                                                  v1::ApproachesResponse* response) {
+  return later<v1::ApproachesResponse>(context, response, [this, request] { return approaches(*request); });
+}
+
+grpc::ServerUnaryReactor* LawsService::Diagnose(grpc::CallbackServerContext* context,
+                                                const v1::DiagnoseRequest* request, v1::Diagnosis* response) {
+  return later<v1::Diagnosis>(context, response, [this, request] { return diagnose(*request); });
+}
+
 grpc::ServerUnaryReactor* LawsService::List(grpc::CallbackServerContext* context, const v1::ListLawsRequest* request,
                                             v1::ListLawsResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  absl::Status status = request->study().empty() ? absl::OkStatus() : check_study(request->study());
+  absl::Status status = request->study().empty() ? absl::OkStatus() : check_study(store_, request->study());
   if (status.ok()) {
     absl::StatusOr<std::vector<StoredLaw>> laws = store_.laws(request->study());
     status = laws.status();
@@ -152,7 +152,7 @@ grpc::ServerUnaryReactor* LawsService::Observations(grpc::CallbackServerContext*
                                                     const v1::ObservationsRequest* request,
                                                     v1::ObservationsResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  absl::Status status = check_study(request->study());
+  absl::Status status = check_study(store_, request->study());
   if (status.ok() && request->metric().empty()) status = absl::InvalidArgumentError("metric: is missing");
   if (status.ok()) {
     auto observations = store_.observations(request->study(), request->metric());
@@ -184,24 +184,10 @@ v1::Prediction LawsService::message_of(const analysis::Prediction& prediction, c
 }
 
 absl::StatusOr<v1::Law> LawsService::fit(const v1::FitRequest& request) {
-  if (absl::Status status = check_study(request.study()); !status.ok()) return status;
-  if (request.metric().empty()) return absl::InvalidArgumentError("metric: is missing");
-  absl::StatusOr<std::vector<v1::Observation>> observations =
-      fit_observations(store_, request.study(), request.metric());
-  if (!observations.ok()) return observations.status();
-  if (observations->empty()) {
-    const auto metrics = store_.metrics(request.study());
-    return absl::FailedPreconditionError(fmt::format(
-        "metric: no finished run of study {} reports '{}' (held-out runs apart){}", request.study(), request.metric(),
-        metrics.ok() && !metrics->empty() ? fmt::format("; its runs report {}", fmt::join(*metrics, ", ")) : ""));
-  }
-  absl::StatusOr<analysis::FitOptions> options = fit_options(store_, request);
-  if (!options.ok()) return options.status();
-  std::erase_if(*observations, [&](const v1::Observation& o) { return !analysis::within_flops(*options, o.flops()); });
-  std::vector<analysis::Observation> rows;
-  for (const v1::Observation& o : *observations) rows.push_back(to_analysis(o));
-  options->observations_hash = observations_hash(request.metric(), rows);
-  absl::StatusOr<analysis::Law> law = analysis::fit(rows, *options);
+  absl::StatusOr<FitInputs> inputs = fit_inputs(store_, request);
+  if (!inputs.ok()) return inputs.status();
+  inputs->options.observations_hash = observations_hash(request.metric(), inputs->runs);
+  absl::StatusOr<analysis::Law> law = analysis::fit(inputs->runs, inputs->options);
   if (!law.ok()) return law.status();
 
   StoredLaw stored;
@@ -228,7 +214,9 @@ absl::StatusOr<v1::Law> LawsService::fit(const v1::FitRequest& request) {
 absl::StatusOr<v1::Prediction> LawsService::predict(const v1::PredictRequest& request) {
   if (request.law_id() == 0 && (request.study().empty() || request.metric().empty()))
     return absl::InvalidArgumentError("law_id: give a law, or a study and a metric");
-  const absl::StatusOr<KnownLaw> known = request.law_id() != 0 ? law(request.law_id()) : newest_law(request);
+  const absl::StatusOr<KnownLaw> known = request.law_id() != 0
+                                             ? law(request.law_id())
+                                             : newest_law(request.study(), request.metric(), columns_of(request));
   if (!known.ok()) return known.status();
   const std::map<std::string, double> at(request.at().begin(), request.at().end());
   const auto prediction = (*known)->predictor.predict(at);
@@ -237,7 +225,7 @@ absl::StatusOr<v1::Prediction> LawsService::predict(const v1::PredictRequest& re
 }
 
 absl::StatusOr<v1::VerifyResponse> LawsService::verify(const v1::VerifyRequest& request) {
-  if (absl::Status status = check_study(request.study()); !status.ok()) return status;
+  if (absl::Status status = check_study(store_, request.study()); !status.ok()) return status;
   absl::StatusOr<std::vector<StoredLaw>> laws = store_.laws(request.study(), request.metric());
   if (!laws.ok()) return laws.status();
   std::set<std::string> metrics;
@@ -304,30 +292,29 @@ absl::StatusOr<LawsService::KnownLaw> LawsService::remember(StoredLaw stored) {
   return laws_.emplace(known->stored.id, known).first->second;
 }
 
-absl::StatusOr<LawsService::KnownLaw> LawsService::newest_law(const v1::PredictRequest& request) {
-  const std::map<std::string, double> at(request.at().begin(), request.at().end());
-  std::vector<std::string> key = {request.study(), request.metric()};
-  for (const auto& [column, value] : at) key.push_back(column);
+absl::StatusOr<LawsService::KnownLaw> LawsService::newest_law(const std::string& study, const std::string& metric,
+                                                              const std::vector<std::string>& columns) {
+  std::vector<std::string> key = {study, metric};
+  key.insert(key.end(), columns.begin(), columns.end());
   uint64_t fitted_before;
   {
     const std::lock_guard lock(laws_mutex_);
     if (const auto found = newest_.find(key); found != newest_.end()) return found->second;
     fitted_before = laws_fitted_;
   }
-  if (absl::Status status = check_study(request.study()); !status.ok()) return status;
-  absl::StatusOr<std::vector<StoredLaw>> laws = store_.laws(request.study(), request.metric());
+  if (absl::Status status = check_study(store_, study); !status.ok()) return status;
+  absl::StatusOr<std::vector<StoredLaw>> laws = store_.laws(study, metric);
   if (!laws.ok()) return laws.status();
   if (laws->empty())
-    return absl::NotFoundError(
-        fmt::format("study {} has no law of '{}' yet: fit one with `scalelaw fit {} --metric {}`", request.study(),
-                    request.metric(), request.study(), request.metric()));
+    return absl::NotFoundError(fmt::format(
+        "study {} has no law of '{}' yet: fit one with `scalelaw fit {} --metric {}`", study, metric, study, metric));
   KnownLaw newest;
   for (StoredLaw& stored : *laws) {
     absl::StatusOr<KnownLaw> known = remember(std::move(stored));
     if (!known.ok()) return known.status();
     if (newest == nullptr) newest = *known;
-    const std::set<std::string> columns((*known)->law.x.begin(), (*known)->law.x.end());
-    if (std::equal(columns.begin(), columns.end(), key.begin() + 2, key.end())) {
+    const std::set<std::string> its_columns((*known)->law.x.begin(), (*known)->law.x.end());
+    if (std::equal(its_columns.begin(), its_columns.end(), columns.begin(), columns.end())) {
       newest = *std::move(known);
       break;
     }
@@ -336,15 +323,6 @@ absl::StatusOr<LawsService::KnownLaw> LawsService::newest_law(const v1::PredictR
   if (newest_.size() >= kMaxKnownLaws) newest_.clear();
   if (laws_fitted_ == fitted_before) newest_[key] = newest;
   return newest;
-}
-
-absl::Status LawsService::check_study(const std::string& study) const {
-  const absl::StatusOr<std::vector<std::string>> studies = store_.studies();
-  if (!studies.ok()) return studies.status();
-  if (std::find(studies->begin(), studies->end(), study) != studies->end()) return absl::OkStatus();
-  return absl::NotFoundError(
-      studies->empty() ? fmt::format("study: there is no study '{}'; nothing has been submitted yet", study)
-                       : fmt::format("study: there is no study '{}'; studies: {}", study, fmt::join(*studies, ", ")));
 }
 
 }  // namespace scalelaw::server

@@ -170,6 +170,15 @@ std::vector<v1::Sweep> read_sweeps(Connection& connection, const std::string& st
   return sweeps;
 }
 
+absl::StatusOr<v1::SweepSpec> read_sweep_spec(Connection& connection, int32_t sweep_id) {
+  Query row = connection.query("SELECT spec FROM sweeps WHERE id = ?1", sweep_id);
+  if (!row.next()) return absl::NotFoundError(fmt::format("sweep: there is no sweep {}", sweep_id));
+  v1::SweepSpec spec;
+  if (!spec.ParseFromString(row.text(0)))
+    return absl::DataLossError(fmt::format("sweep {}: its specification cannot be read", sweep_id));
+  return spec;
+}
+
 std::vector<v1::Run> read_runs_of_sweep(Connection& connection, int32_t sweep_id) {
   return runs_of(
       connection.query("SELECT " RUN_COLUMNS "FROM sweep_runs x JOIN runs r ON r.id = x.run_id "

@@ -14,6 +14,7 @@ namespace scalelaw::server {
 // As the functions of Store with these names; SQLite errors are thrown.
 absl::StatusOr<v1::Sweep> read_sweep(Connection& connection, const std::string& id_or_name);
 std::vector<v1::Sweep> read_sweeps(Connection& connection, const std::string& study);
+absl::StatusOr<v1::SweepSpec> read_sweep_spec(Connection& connection, int32_t sweep_id);
 std::vector<v1::Run> read_runs_of_sweep(Connection& connection, int32_t sweep_id);
 std::vector<v1::Run> read_runs_of_study(Connection& connection, const std::string& study);
 absl::StatusOr<v1::Run> read_run(Connection& connection, int32_t id);

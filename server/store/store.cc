@@ -202,6 +202,9 @@ absl::StatusOr<std::vector<v1::Sweep>> Store::sweeps(const std::string& study) c
   return impl_->readers.read(
       [&](Connection& connection) -> absl::StatusOr<std::vector<v1::Sweep>> { return read_sweeps(connection, study); });
 }
+absl::StatusOr<v1::SweepSpec> Store::sweep_spec(int32_t sweep_id) const {
+  return impl_->readers.read([&](Connection& connection) { return read_sweep_spec(connection, sweep_id); });
+}
 absl::StatusOr<std::vector<v1::Run>> Store::runs_of_sweep(int32_t sweep_id) const {
   return impl_->readers.read([&](Connection& connection) -> absl::StatusOr<std::vector<v1::Run>> {
     return read_runs_of_sweep(connection, sweep_id);

@@ -157,6 +157,8 @@ class Store {
   /// `sweep`: an id or a name (the newest of that name). `seconds_left` stays unset.
   absl::StatusOr<v1::Sweep> sweep(const std::string& id_or_name) const;
   absl::StatusOr<std::vector<v1::Sweep>> sweeps(const std::string& study) const;
+  /// As it was submitted.
+  absl::StatusOr<v1::SweepSpec> sweep_spec(int32_t sweep_id) const;
   absl::StatusOr<std::vector<v1::Run>> runs_of_sweep(int32_t sweep_id) const;
   absl::StatusOr<std::vector<v1::Run>> runs_of_study(const std::string& study) const;
   absl::StatusOr<v1::Run> run(int32_t id) const;

@@ -1,0 +1,28 @@
+// Questions about observations and the forms that they may follow, answered for the server and for a command line
+// without one.
+#pragma once
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "analysis/law.h"
+#include "scalelaw/v1/laws.pb.h"
+
+namespace scalelaw {
+
+/// The names of the forms that are of columns which all observations have; bounded ones where `bounded`.
+std::vector<std::string> forms_for(const std::vector<analysis::Observation>& observations, bool bounded);
+
+/// `options`: what the request's FitRequest means to a fit (metric, bounds, filters, seed). Errors: as
+/// analysis::select_form, analysis::allocate, analysis::diagnose.
+absl::StatusOr<v1::Ranking> answer(const v1::RankRequest& request,
+                                   const std::vector<analysis::Observation>& observations,
+                                   const analysis::FitOptions& options);
+absl::StatusOr<v1::ApproachesResponse> answer(const v1::ApproachesRequest& request,
+                                              const std::vector<analysis::Observation>& observations,
+                                              const analysis::FitOptions& options);
+absl::StatusOr<v1::Diagnosis> answer(const v1::DiagnoseRequest& request,
+                                     const std::vector<analysis::Observation>& observations,
+                                     const analysis::FitOptions& options);
+
+}  // namespace scalelaw
