@@ -108,19 +108,19 @@ absl::StatusOr<v1::Ranking> answer(const v1::RankRequest& request,
 absl::StatusOr<v1::ApproachesResponse> answer(const v1::ApproachesRequest& request,
                                               const std::vector<analysis::Observation>& observations,
                                               const analysis::FitOptions& options) {
-  analysis::AllocationOptions allocation;
+  analysis::ApproachOptions approaches;
   for (const std::string& name : request.approaches()) {
     const absl::StatusOr<analysis::Approach> approach = analysis::approach_of(name);
     if (!approach.ok()) return approach.status();
-    allocation.approaches.push_back(*approach);
+    approaches.approaches.push_back(*approach);
   }
-  allocation.surface = options;
-  allocation.surface.x = {"params", "samples"};
-  if (allocation.surface.form.empty()) allocation.surface.form = "chinchilla";
-  if (options.chance || options.ceiling) allocation.better = analysis::Better::kHigher;
-  allocation.at_flops = request.at_flops();
-  if (request.draws() != 0) allocation.draws = request.draws();
-  const absl::StatusOr<analysis::AllocationStudy> study = analysis::allocate(observations, allocation);
+  approaches.surface = options;
+  approaches.surface.x = {"params", "samples"};
+  if (approaches.surface.form.empty()) approaches.surface.form = "chinchilla";
+  if (options.chance || options.ceiling) approaches.better = analysis::Better::kHigher;
+  approaches.at_flops = request.at_flops();
+  if (request.draws() != 0) approaches.draws = request.draws();
+  const absl::StatusOr<analysis::ApproachComparison> study = analysis::compare_approaches(observations, approaches);
   if (!study.ok()) return study.status();
 
   v1::ApproachesResponse message;

@@ -14,7 +14,7 @@ namespace scalelaw {
 std::vector<std::string> forms_for(const std::vector<analysis::Observation>& observations, bool bounded);
 
 /// `options`: what the request's FitRequest means to a fit (metric, bounds, filters, seed). Errors: as
-/// analysis::select_form, analysis::allocate, analysis::diagnose.
+/// analysis::select_form, analysis::compare_approaches, analysis::diagnose.
 absl::StatusOr<v1::Ranking> answer(const v1::RankRequest& request,
                                    const std::vector<analysis::Observation>& observations,
                                    const analysis::FitOptions& options);

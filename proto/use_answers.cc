@@ -80,7 +80,7 @@ v1::Optimum to_message(const analysis::Optimal& best, const std::string& metric,
   if (steps) *message.mutable_steps() = to_message(best.steps);
   *message.mutable_value() = to_message(best.value);
   *message.mutable_prediction() =
-      to_message(best.prediction, metric, {{"params", best.params.value}, {"samples", best.samples.value}});
+      scalelaw::to_message(best.prediction, metric, {{"params", best.params.value}, {"samples", best.samples.value}});
   *message.mutable_flops() = to_message(best.flops);
   message.set_training_flops(best.training_flops);
   message.set_serving_flops(best.serving_flops);

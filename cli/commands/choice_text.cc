@@ -92,7 +92,7 @@ std::string approaches_text(const v1::ApproachesResponse& response, const Termin
                     {plus_minus(one.params().exponent(), one.params().exponent_se())},
                     {plus_minus(one.samples().exponent(), one.samples().exponent_se())},
                     {format_count(one.params().value())},
-                    {"± " + percent(one.params().log_se())},
+                    {fmt::format("± {}", percent(one.params().log_se()))},
                     {format_count(one.samples().value())},
                     {one.has_bias_log_params() ? signed_percent(std::expm1(one.bias_log_params())) : ""}});
   text += table({{"  approach"},

@@ -25,7 +25,7 @@ std::string interval(const v1::Estimate& estimate, const Format& format) {
 }
 std::string with_interval(const v1::Estimate& estimate, const Format& format) {
   const std::string range = interval(estimate, format);
-  return number(estimate.value(), format) + (range.empty() ? "" : " " + range);
+  return fmt::format("{}{}{}", number(estimate.value(), format), range.empty() ? "" : " ", range);
 }
 
 std::string share(double fraction) {
@@ -53,13 +53,15 @@ std::string sizes_text(const v1::Optimum& optimum, const Terminal& terminal) {
   if (optimum.sizes().empty()) return "";
   std::vector<std::vector<Cell>> rows;
   for (const v1::SizeChoice& choice : optimum.sizes())
-    rows.push_back({{"  " + format_count(choice.size().params())},
+    rows.push_back({{fmt::format("  {}", format_count(choice.size().params()))},
                     {number(choice.samples().value(), format_count)},
                     {with_interval(choice.value(), format_value)},
                     {number(choice.flops().value(), format_scientific)},
                     {share(choice.best_share())}});
-  return "\n" +
-         table({{"  size"}, {"samples", true}, {optimum.metric()}, {"FLOPs", true}, {"best in", true}}, rows, terminal);
+  std::string text = "\n";
+  text +=
+      table({{"  size"}, {"samples", true}, {optimum.metric()}, {"FLOPs", true}, {"best in", true}}, rows, terminal);
+  return text;
 }
 
 std::string off_text(const v1::Optimum& optimum, const Terminal& terminal) {
@@ -72,13 +74,14 @@ std::string off_text(const v1::Optimum& optimum, const Terminal& terminal) {
                     {format_value(off.value())},
                     {number(off.overhead().value(), share)},
                     {interval(off.overhead(), share)}});
-  std::string text = "\n" + table({{"  off by"},
-                                   {"params", true},
-                                   {"samples", true},
-                                   {optimum.metric(), true},
-                                   {"extra compute", true},
-                                   {"95 % interval"}},
-                                  rows, terminal);
+  std::string text = "\n";
+  text += table({{"  off by"},
+                 {"params", true},
+                 {"samples", true},
+                 {optimum.metric(), true},
+                 {"extra compute", true},
+                 {"95 % interval"}},
+                rows, terminal);
   if (optimum.params_high() > 0)
     text += fmt::format("\n  From {} to {} params a model costs hardly more than the best one.\n",
                         number(optimum.params_low(), format_count), number(optimum.params_high(), format_count));
@@ -127,21 +130,17 @@ std::string comparison_text(const v1::Comparison& comparison, const Terminal& te
                               : fmt::format("  draws are independent: {}\n", comparison.unpaired_because());
   std::vector<std::vector<Cell>> rows;
   for (const v1::ComparedAt& at : comparison.at())
-    rows.push_back({{"  " + with_unit(comparison.column(), at.at())},
+    rows.push_back({{fmt::format("  {}", with_unit(comparison.column(), at.at()))},
                     {with_interval(at.a(), format_value)},
                     {with_interval(at.b(), format_value)},
                     {with_interval(at.multiplier(), [](double m) { return fmt::format("{:.3g} ×", m); }), Color::kBold},
                     {at.has_a_better() ? share(at.a_better()) : ""},
                     {at.unreachable() > 0 ? share(at.unreachable()) : ""},
                     {at.inside() ? "" : "extrapolated", Color::kYellow}});
-  text += "\n" + table({{"  at", true},
-                        {"A"},
-                        {"B"},
-                        {"B needs, of A's compute"},
-                        {"A better in", true},
-                        {"B never in", true},
-                        {""}},
-                       rows, terminal);
+  text += "\n";
+  text += table(
+      {{"  at", true}, {"A"}, {"B"}, {"B needs, of A's compute"}, {"A better in", true}, {"B never in", true}, {""}},
+      rows, terminal);
   text += "\n";
   for (const v1::Crossing& crossing : comparison.crossings()) {
     const Format place = [&](double at) { return with_unit(comparison.column(), at); };
@@ -180,7 +179,7 @@ std::string plan_text(const v1::RunPlan& plan, const Terminal& terminal) {
                     {format_scientific(run.flops())},
                     {std::to_string(run.seed())},
                     {share(run.contribution())},
-                    {"± " + format_value(run.half_width())}});
+                    {fmt::format("± {}", format_value(run.half_width()))}});
   }
   text += table({{"  run", true},
                  {"params", true},

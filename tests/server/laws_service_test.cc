@@ -1,9 +1,5 @@
-#include "server/rpc/laws_service.h"
-
-#include <chrono>
 #include <cmath>
 
-#include <SQLiteCpp/SQLiteCpp.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <google/protobuf/util/message_differencer.h>
@@ -11,105 +7,14 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "tests/server/temporary_directory.h"
+#include "tests/server/laws_fixture.h"
 
 namespace scalelaw::server {
 namespace {
 
 using testing::HasSubstr;
 
-/// A server with a real store, whose runs are put into the database directly: how they got there is not at issue.
-class LawsServiceTest : public testing::Test {
- protected:
-  LawsServiceTest() : store_(*Store::open(directory_.path())), service_(std::make_unique<LawsService>(*store_)) {
-    grpc::ServerBuilder builder;
-    builder.RegisterService(service_.get());
-    server_ = builder.BuildAndStart();
-    stub_ = v1::Laws::NewStub(server_->InProcessChannel({}));
-    execute("INSERT INTO studies VALUES (1, 'diffusion'), (2, 'var')");
-    execute("INSERT INTO sweeps VALUES (1, 'first', 1, 'running', x'', NULL, 0, 0, 0, NULL)");
-    execute("INSERT INTO stages VALUES (1, 0, 'ladder')");
-    execute("INSERT INTO workers VALUES (1, 'w', 'w', 'h', '1', 'ready', 1, '{}', 0)");
-    execute(
-        "INSERT INTO metrics VALUES (1, 'loss'), (2, 'alignment'), (3, 'alignment_chance'), (4, 'alignment_ceiling')");
-  }
-  ~LawsServiceTest() override { server_->Shutdown(); }
-
-  void execute(const std::string& sql) {
-    SQLite::Database database((directory_.path() / "scalelaw.db").string(), SQLite::OPEN_READWRITE, 5000);
-    database.exec(sql);
-  }
-  void add_run(double flops, double params, double loss, double alignment, bool holdout = false,
-               int64_t started_ms = 1) {
-    const int id = ++runs_;
-    execute(
-        fmt::format("INSERT INTO runs (id, study_id, content_key, sweep_id, stage_position, name, command, params, "
-                    "budget_kind, budget, seed, holdout, slots, labels, max_retries, backoff_ms, state, "
-                    "model_params) VALUES ({0}, 1, 'k{0}', 1, 0, 'run {0}', '[]', '{{}}', 'flops', {1:e}, 1, {2}, "
-                    "1, '{{}}', 0, 0, 'succeeded', {3})",
-                    id, flops, holdout ? 1 : 0, static_cast<int64_t>(params)));
-    execute(
-        fmt::format("INSERT INTO attempts (run_id, number, worker_id, state, assigned_ms) VALUES "
-                    "({}, 1, 1, 'succeeded', {})",
-                    id, started_ms));
-    const auto point = [&](int metric, double value) {
-      execute(fmt::format("INSERT INTO latest_points VALUES ({}, {}, 10, {}, {:e}, {:.17g})", id, metric,
-                          static_cast<int64_t>(flops / (6 * params)), flops, value));
-    };
-    point(1, loss);
-    point(2, alignment);
-    point(3, 0.37);
-    point(4, 0.96);
-  }
-  /// Four sizes at six budgets, with a little scatter.
-  void add_ladder() {
-    for (int b = 0; b < 6; ++b)
-      for (int s = 0; s < 4; ++s) {
-        const double flops = 1e11 * std::pow(2.2, b), params = 1e5 * std::pow(2, s);
-        add_run(flops, params, loss(params, flops) * (1 + 0.003 * std::sin(7.0 * runs_)),
-                alignment(flops) - 0.02 * std::abs(s - 2) + 0.005 * std::sin(5.0 * runs_));
-      }
-  }
-  static double loss(double params, double flops) {
-    return 0.25 + 22 * std::pow(params, -0.38) + 19 * std::pow(flops / (6 * params), -0.38);
-  }
-  static double alignment(double flops) { return 0.96 - 0.59 / (1 + std::pow(flops / 4e11, 0.9)); }
-
-  v1::FitRequest fit_request(const std::string& metric) const {
-    v1::FitRequest request;
-    request.set_study("diffusion");
-    request.set_metric(metric);
-    request.set_bootstrap(200);
-    return request;
-  }
-  v1::Law fit(const std::string& metric) {
-    grpc::ClientContext context;
-    v1::Law law;
-    const grpc::Status status = stub_->Fit(&context, fit_request(metric), &law);
-    EXPECT_TRUE(status.ok()) << status.error_message();
-    return law;
-  }
-  template <class Request, class Response>
-  grpc::Status call(grpc::Status (v1::Laws::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                    const Request& request, Response& response) {
-    grpc::ClientContext context;
-    return (stub_.get()->*method)(&context, request, &response);
-  }
-  v1::PredictRequest predict_request(const std::string& metric, double flops) const {
-    v1::PredictRequest request;
-    request.set_study("diffusion");
-    request.set_metric(metric);
-    (*request.mutable_at())["flops"] = flops;
-    return request;
-  }
-
-  const TemporaryDirectory directory_;
-  std::unique_ptr<Store> store_;
-  std::unique_ptr<LawsService> service_;
-  std::unique_ptr<grpc::Server> server_;
-  std::unique_ptr<v1::Laws::Stub> stub_;
-  int runs_ = 0;
-};
+class LawsServiceTest : public LawsFixture {};
 
 TEST_F(LawsServiceTest, FitsTheFrontierWithTheFormThatTheMetricAsksFor) {
   add_ladder();
