@@ -12,28 +12,133 @@ using std::int64_t;
 
 #define SCALELAW_INLINE inline __attribute__((always_inline))
 
-using Lanes = double __attribute__((vector_size(kLanes * sizeof(double))));
-using Bits = int64_t __attribute__((vector_size(kLanes * sizeof(int64_t))));
-using LooseLanes = double __attribute__((vector_size(kLanes * sizeof(double)), aligned(alignof(double)), may_alias));
+#if defined(__AVX512F__)
+constexpr int kWidth = 8;
+#elif defined(__AVX2__)
+constexpr int kWidth = 4;
+#else
+constexpr int kWidth = 2;
+#endif
+constexpr int kParts = kLanes / kWidth;
 
+using Native = double __attribute__((vector_size(kWidth * sizeof(double))));
+using NativeBits = int64_t __attribute__((vector_size(kWidth * sizeof(int64_t))));
+using NativeWords = std::uint64_t __attribute__((vector_size(kWidth * sizeof(std::uint64_t))));
+using NativeLoose = double __attribute__((vector_size(kWidth * sizeof(double)), aligned(alignof(double)), may_alias));
+
+/// Eight lanes in as many registers as that takes. (Vectors wider than the machine's are taken apart badly.)
+template <class Part>
+struct Eight {
+  Part part[kParts];
+};
+using Lanes = Eight<Native>;
+/// Integers, or what a comparison gives: all bits of a lane set where it holds.
+using Bits = Eight<NativeBits>;
+
+template <class Operation, class... Parts>
+SCALELAW_INLINE auto by_part(Operation operation, const Eight<Parts>&... v) {
+  Eight<decltype(operation(v.part[0]...))> out;
+  for (int p = 0; p < kParts; ++p) out.part[p] = operation(v.part[p]...);
+  return out;
+}
 SCALELAW_INLINE Lanes all(double value) {
-  return Lanes{} + value;
+  Lanes out;
+  for (Native& part : out.part) part = Native{} + value;
+  return out;
 }
+SCALELAW_INLINE Bits all_bits(int64_t value) {
+  Bits out;
+  for (NativeBits& part : out.part) part = NativeBits{} + value;
+  return out;
+}
+
+#define SCALELAW_LANEWISE(op, Argument, Result)                                                \
+  SCALELAW_INLINE Eight<Result> operator op(const Argument& a, const Argument& b) {            \
+    return by_part(                                                                            \
+        [](auto x, auto y) __attribute__((always_inline)) { return (Result)(x op y); }, a, b); \
+  }
+SCALELAW_LANEWISE(+, Lanes, Native)
+SCALELAW_LANEWISE(-, Lanes, Native)
+SCALELAW_LANEWISE(*, Lanes, Native)
+SCALELAW_LANEWISE(/, Lanes, Native)
+SCALELAW_LANEWISE(<, Lanes, NativeBits)
+SCALELAW_LANEWISE(>, Lanes, NativeBits)
+SCALELAW_LANEWISE(>=, Lanes, NativeBits)
+SCALELAW_LANEWISE(+, Bits, NativeBits)
+SCALELAW_LANEWISE(-, Bits, NativeBits)
+SCALELAW_LANEWISE(&, Bits, NativeBits)
+SCALELAW_LANEWISE(|, Bits, NativeBits)
+#undef SCALELAW_LANEWISE
+
+#define SCALELAW_SCALAR(op)                                    \
+  SCALELAW_INLINE auto operator op(const Lanes& a, double b) { \
+    return a op all(b);                                        \
+  }                                                            \
+  SCALELAW_INLINE auto operator op(double a, const Lanes& b) { \
+    return all(a) op b;                                        \
+  }
+SCALELAW_SCALAR(+)
+SCALELAW_SCALAR(-)
+SCALELAW_SCALAR(*)
+SCALELAW_SCALAR(/)
+SCALELAW_SCALAR(<)
+SCALELAW_SCALAR(>)
+SCALELAW_SCALAR(>=)
+#undef SCALELAW_SCALAR
+
+SCALELAW_INLINE Lanes& operator+=(Lanes& a, const Lanes& b) {
+  return a = a + b;
+}
+SCALELAW_INLINE Lanes& operator-=(Lanes& a, const Lanes& b) {
+  return a = a - b;
+}
+SCALELAW_INLINE Bits& operator&=(Bits& a, const Bits& b) {
+  return a = a & b;
+}
+SCALELAW_INLINE Lanes select(const Bits& where, const Lanes& a, const Lanes& b) {
+  return by_part(
+      [](NativeBits w, Native x, Native y) __attribute__((always_inline)) { return w ? x : y; }, where, a, b);
+}
+SCALELAW_INLINE Bits bits_of(const Lanes& v) {
+  return by_part(
+      [](Native x) __attribute__((always_inline)) { return (NativeBits)x; }, v);
+}
+SCALELAW_INLINE Lanes lanes_of(const Bits& v) {
+  return by_part(
+      [](NativeBits x) __attribute__((always_inline)) { return (Native)x; }, v);
+}
+template <int kBy>
+SCALELAW_INLINE Bits shift_left(const Bits& v) {
+  return by_part(
+      [](NativeBits x) __attribute__((always_inline)) { return x << kBy; }, v);
+}
+/// Zeros come in: few machines shift a signed 64-bit lane.
+template <int kBy>
+SCALELAW_INLINE Bits shift_right(const Bits& v) {
+  return by_part(
+      [](NativeBits x) __attribute__((always_inline)) { return (NativeBits)((NativeWords)x >> kBy); }, v);
+}
+SCALELAW_INLINE Lanes absolute(const Lanes& v) {
+  return lanes_of(bits_of(v) & all_bits(INT64_MAX));
+}
+
 SCALELAW_INLINE Lanes load_lanes(const double* from) {
-  return *reinterpret_cast<const LooseLanes*>(from);
+  Lanes out;
+  for (int p = 0; p < kParts; ++p) out.part[p] = *reinterpret_cast<const NativeLoose*>(from + p * kWidth);
+  return out;
 }
-SCALELAW_INLINE void store_lanes(double* to, Lanes value) {
-  *reinterpret_cast<LooseLanes*>(to) = value;
+SCALELAW_INLINE void store_lanes(double* to, const Lanes& v) {
+  for (int p = 0; p < kParts; ++p) *reinterpret_cast<NativeLoose*>(to + p * kWidth) = v.part[p];
 }
-SCALELAW_INLINE double sum(Lanes v) {
+SCALELAW_INLINE double sum(const Lanes& lanes) {
+  double v[kLanes];
+  store_lanes(v, lanes);
   return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
 }
-SCALELAW_INLINE Lanes absolute(Lanes v) {
-  return (Lanes)((Bits)v & 0x7fffffffffffffff);
-}
-SCALELAW_INLINE bool every(Bits mask) {
+SCALELAW_INLINE bool every(const Bits& mask) {
   int64_t both = -1;
-  for (int i = 0; i < kLanes; ++i) both &= mask[i];
+  for (const NativeBits& part : mask.part)
+    for (int i = 0; i < kWidth; ++i) both &= part[i];
   return both != 0;
 }
 
@@ -45,12 +150,14 @@ struct Full {
 struct Part {
   int64_t count;
   SCALELAW_INLINE Lanes load(const double* from, double fill = 0) const {
-    Lanes v = all(fill);
-    for (int64_t i = 0; i < count; ++i) v[i] = from[i];
-    return v;
+    double v[kLanes];
+    for (int i = 0; i < kLanes; ++i) v[i] = i < count ? from[i] : fill;
+    return load_lanes(v);
   }
-  SCALELAW_INLINE void store(double* to, Lanes value) const {
-    for (int64_t i = 0; i < count; ++i) to[i] = value[i];
+  SCALELAW_INLINE void store(double* to, const Lanes& value) const {
+    double v[kLanes];
+    store_lanes(v, value);
+    for (int64_t i = 0; i < count; ++i) to[i] = v[i];
   }
 };
 
@@ -67,8 +174,8 @@ SCALELAW_INLINE Lanes exp_lanes(Lanes x) {
   // Adding 1.5·2^52 rounds to an integer, which is then in the low bits. ln 2 = high + low; n·high is exact.
   constexpr double kRound = 0x1.8p52, kPerLn2 = 1.4426950408889634074;
   constexpr double kLn2High = 0x1.62e42feep-1, kLn2Low = 0x1.a39ef35793c76p-33;
-  x = x < kLow ? all(kLow) : x;
-  x = x > kHigh ? all(kHigh) : x;
+  x = select(x < kLow, all(kLow), x);
+  x = select(x > kHigh, all(kHigh), x);
   const Lanes shifted = x * kPerLn2 + kRound;
   const Lanes n = shifted - kRound;
   const Lanes r = (x - n * kLn2High) - n * kLn2Low;
@@ -86,18 +193,18 @@ SCALELAW_INLINE Lanes exp_lanes(Lanes x) {
   p = p * r + 1.0 / 2;
   p = p * r + 1.0;
   p = p * r + 1.0;
-  return (Lanes)((Bits)p + ((Bits)shifted << 52));
+  return lanes_of(bits_of(p) + shift_left<52>(bits_of(shifted)));
 }
 
 /// ln x of positive normal x = 2^n·m with √½ ≤ m < √2: ln m = 2·artanh((m − 1)/(m + 1)) by its series.
 SCALELAW_INLINE Lanes log_lanes(Lanes x) {
   constexpr double kLn2High = 0x1.62e42feep-1, kLn2Low = 0x1.a39ef35793c76p-33;
   constexpr int64_t kHalfRoot = 0x3fe6a09e667f3bcd;  // √½
-  const Bits above = (Bits)x - kHalfRoot;
-  const Bits exponent = above >> 52;
-  const Lanes m = (Lanes)((Bits)x - (exponent << 52));
-  // The exponent as a number: integers below 2^51 sit in the low bits of 1.5·2^52 + n.
-  const Lanes n = (Lanes)(exponent + (Bits)all(0x1.8p52)) - 0x1.8p52;
+  constexpr int64_t kBias = 1023;
+  // Biased, so that no lane is negative. Integers below 2^51 sit in the low bits of 1.5·2^52 + n.
+  const Bits biased = shift_right<52>(bits_of(x) + all_bits((kBias << 52) - kHalfRoot));
+  const Lanes m = lanes_of(bits_of(x) - shift_left<52>(biased - all_bits(kBias)));
+  const Lanes n = lanes_of(biased + bits_of(all(0x1.8p52))) - (0x1.8p52 + kBias);
   const Lanes s = (m - 1.0) / (m + 1.0);
   const Lanes z = s * s;
   Lanes p = all(1.0 / 23);
@@ -135,7 +242,7 @@ SCALELAW_INLINE Penalised penalise(const Shape& shape, int64_t i, Rows part, con
     p.r = p.curve - part.load(y + i, 1);
   p.size = absolute(p.r);
   p.outer = p.size > shape.threshold;
-  p.rho = p.outer ? shape.slope * p.size - shape.offset : p.r * p.r * 0.5;
+  p.rho = select(p.outer, shape.slope * p.size - shape.offset, p.r * p.r * 0.5);
   return p;
 }
 
@@ -144,7 +251,7 @@ template <bool kLog, class Use>
 SCALELAW_INLINE double penalised_sum(const Shape& shape, int64_t rows, const double* curve, const double* y,
                                      const double* inverse_y, const double* weight, const Use& use) {
   Lanes total = all(0);
-  Bits good = (Bits)all(0) == 0;
+  Bits good = all_bits(-1);
   for_rows(rows, [&](int64_t i, auto part) {
     const Penalised p = penalise<kLog>(shape, i, part, curve, y, inverse_y);
     const Bits in_domain = kLog ? (p.curve > 0) & (p.curve < __builtin_inf()) : p.size < __builtin_inf();
@@ -167,9 +274,9 @@ double penalty_slopes(const Shape& shape, int64_t rows, const double* curve, con
                       const double* weight, double* first, double* second) {
   // r = ln f − ln y has ∇r = ∇f/f and ∇²r = ∇²f/f − ∇f∇fᵀ/f².
   const auto write = [&](auto log, int64_t i, auto part, const Penalised& p, Lanes w) {
-    const Lanes sign = (Lanes)((Bits)all(shape.slope) | ((Bits)p.r & INT64_MIN));
-    const Lanes slope = p.outer ? sign : p.r;
-    const Lanes bend = p.outer ? all(0) : all(1);
+    const Lanes sloping = lanes_of(bits_of(all(shape.slope)) | (bits_of(p.r) & all_bits(INT64_MIN)));
+    const Lanes slope = select(p.outer, sloping, p.r);
+    const Lanes bend = select(p.outer, all(0), all(1));
     if constexpr (log) {
       const Lanes inverse = 1.0 / p.curve;
       const Lanes scaled = w * inverse;
@@ -193,9 +300,9 @@ double penalty_weights(const Shape& shape, int64_t rows, const double* curve, co
                        const double* weight, double* robust) {
   constexpr double kTiny = 1e-12;
   const auto write = [&](int64_t i, auto part, const Penalised& p, Lanes w, Bits in_domain) {
-    const Lanes size = p.size > kTiny ? p.size : all(kTiny);
-    const Lanes factor = p.outer ? shape.slope / size : all(1);
-    part.store(robust + i, in_domain ? w * factor : all(0));
+    const Lanes size = select(p.size > kTiny, p.size, all(kTiny));
+    const Lanes factor = select(p.outer, shape.slope / size, all(1));
+    part.store(robust + i, select(in_domain, w * factor, all(0)));
   };
   return shape.log ? penalised_sum<true>(shape, rows, curve, y, inverse_y, weight, write)
                    : penalised_sum<false>(shape, rows, curve, y, inverse_y, weight, write);
@@ -282,7 +389,7 @@ template <int K>
 SCALELAW_INLINE Lanes gain_of_set(unsigned set, const Lanes (&g)[K][K], const Lanes (&h)[K], Bits& feasible) {
   constexpr double kSmallest = 1e-14;
   Lanes l[K][K], inverse[K], c[K];
-  feasible = (Bits)all(0) == 0;
+  feasible = all_bits(-1);
   for (int a = 0; a < K; ++a) {
     const bool in = set >> a & 1;
     Lanes rest = in ? h[a] : all(0);
@@ -309,7 +416,7 @@ SCALELAW_INLINE Lanes gain_of_set(unsigned set, const Lanes (&g)[K][K], const La
     c[a] = rest * inverse[a];
     feasible &= c[a] >= 0;
   }
-  return feasible ? 0.5 * gain : all(0);
+  return select(feasible, 0.5 * gain, all(0));
 }
 
 template <int K>
@@ -328,7 +435,7 @@ void profile_of(int64_t points, const int32_t* place, const double* sums, int64_
       for (unsigned set = kAll - 1; set > 0; --set) {
         Bits ignored;
         const Lanes other = gain_of_set<K>(set, g, h, ignored);
-        gain = other > gain ? other : gain;
+        gain = select(other > gain, other, gain);
       }
     }
     store_lanes(value + point * kLanes, 0.5 * constant - gain);

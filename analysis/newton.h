@@ -51,7 +51,9 @@ double newton(Function&& function, SmallVector& p, const SmallVector& low, const
     for (int a = 0; a < count; ++a) {
       gradient[a] = here.gradient[free[a]];
       for (int b = 0; b < count; ++b) hessian(a, b) = here.hessian(free[a], free[b]);
-      scale[a] = std::max(std::abs(hessian(a, a)), 1e-300);
+      // Beyond Huber's kink there is no curvature to damp: then steps are damped in units of the coordinate.
+      const double unit = std::max(std::abs(p[free[a]]), 1e-3);
+      scale[a] = std::max({std::abs(hessian(a, a)), std::abs(gradient[a]) / unit, 1e-300});
     }
     // Raise the damping until the model is convex and the step goes down.
     bool moved = false;

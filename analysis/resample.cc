@@ -69,6 +69,8 @@ Resampler::Resampler(const Form& form, const Sample& sample, const Criterion& cr
       linear_(optimum.coordinates.size() - static_cast<Eigen::Index>(grid_.axes.size())),
       features_(linear_ * (linear_ + 1) / 2 + linear_ + 1),
       scale_(sample.y.size()) {
+  several_minima_ = analysis::minimise(form, sample, criterion).size() > 1;
+  if (several_minima_) return;
   Workspace work;
   Eigen::VectorXd curve;
   form.values(optimum.coordinates.data(), sample.logx, work, curve);
@@ -144,6 +146,13 @@ std::vector<double> Resampler::coefficients(const Eigen::MatrixXd& weights, Eige
 
 std::vector<Optimum> Resampler::minimise(const Eigen::MatrixXd& weights) const {
   std::vector<Optimum> optima;
+  if (several_minima_) {
+    for (Eigen::Index d = 0; d < weights.cols(); ++d) {
+      const std::vector<Optimum> found = analysis::minimise(form_, drawn_rows(weights.col(d)), criterion_);
+      optima.push_back(found.empty() ? optimum_ : found.front());
+    }
+    return optima;
+  }
   const auto points = static_cast<Eigen::Index>(grid_.size);
   std::vector<double> lanes(grid_.size * kLanes), value(grid_.size);
   for (Eigen::Index from = 0; from < weights.cols(); from += kBatch) {

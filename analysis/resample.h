@@ -19,6 +19,9 @@ namespace scalelaw::analysis {
 /// once for a robust penalty, by the residuals of the fit to the whole sample. The grid's minima under that quadratic
 /// are polished under the true criterion, as is the optimum of the whole sample.
 ///
+/// Where the whole sample has several minima, which of them is best may change from draw to draw, and weights that suit
+/// one of them hide the others: then each draw gets the full search of `minimise`.
+///
 /// Rows are visited in blocks: room is needed for a block's coefficients, never for those of all rows.
 class Resampler {
  public:
@@ -53,6 +56,7 @@ class Resampler {
   /// Distinct columns, in the order of their grid points; distinct coefficients, as products of two of these.
   std::vector<Source> columns_;
   std::vector<std::pair<int, int>> products_;
+  bool several_minima_ = false;
   /// What a row's squared deviation from y counts.
   Eigen::VectorXd scale_;
 

@@ -12,8 +12,13 @@ namespace scalelaw::analysis {
 namespace {
 
 /// Most grid minima that are polished.
-constexpr size_t kMaxStarts = 8;
-constexpr int kReweightings = 4;
+constexpr size_t kMaxStarts = 16;
+/// Far from the points, the quadratic that stands in for the criterion hides minima: grids up to this size are polished
+/// from every point.
+constexpr size_t kSmallGrid = 64;
+/// Reweighting goes on until it gains less than this share.
+constexpr int kMostReweightings = 20;
+constexpr double kWorthwhile = 1e-2;
 
 /// Solves for the linear coordinates at fixed exponents, and gives the criterion there.
 class LinearPart {
@@ -29,13 +34,15 @@ class LinearPart {
     robust_ = sample.weight;
   }
 
-  double solve(const double* theta, SmallVector& linear) {
+  /// `plain` is the least-squares solution and `unweighted` the criterion there.
+  double solve(const double* theta, SmallVector& linear, SmallVector& plain, double& unweighted) {
     form_.basis(theta, sample_.logx, phi_, offset_);
     const Eigen::Index rows = phi_.rows(), count = phi_.cols();
     linear.resize(count);
+    plain.resize(count);
     if (count == 0) {
       fitted_ = offset_;
-      return reweighted();
+      return unweighted = reweighted();
     }
     const double* columns[kMaxParameters];
     for (Eigen::Index j = 0; j < count; ++j) columns[j] = phi_.col(j).data();
@@ -43,17 +50,23 @@ class LinearPart {
     SmallMatrix gram(count, count);
     SmallVector moment(count);
     double best = std::numeric_limits<double>::infinity();
-    for (int round = 0; round <= (reweight_ ? kReweightings : 0); ++round) {
+    for (int round = 0; round <= (reweight_ ? kMostReweightings : 0); ++round) {
       first_ = weight_.cwiseProduct(sample_.y - offset_);
       kernels().gram(rows, static_cast<int>(count), columns, weight_.data(), first_.data(), gram.data(), moment.data());
       const SmallVector candidate = nonnegative_minimum(gram, moment);
       fitted_ = offset_;
       for (Eigen::Index j = 0; j < count; ++j) fitted_ += candidate[j] * phi_.col(j);
       const double value = reweighted();
+      if (round == 0) {
+        unweighted = value;
+        plain = candidate;
+      }
+      const bool done = !(value < best * (1 - kWorthwhile));
       if (value < best) {
         best = value;
         linear = candidate;
       }
+      if (done && round > 1) break;
       weight_ = robust_.cwiseProduct(unit_);
     }
     return best;
@@ -201,26 +214,37 @@ std::vector<Optimum> minimise(const Form& form, const Sample& sample, const Crit
   const std::vector<Coordinate> coordinates = form.coordinates(sample.logx);
   const Grid grid(coordinates);
   LinearPart linear_part(form, sample, criterion);
-  std::vector<double> value(grid.size);
-  std::vector<SmallVector> linear(grid.size);
+  std::vector<double> value(grid.size), unweighted(grid.size);
+  std::vector<SmallVector> linear(grid.size), plain(grid.size);
   double theta[kMaxParameters];
   for (size_t point = 0; point < grid.size; ++point) {
     grid.theta(point, theta);
-    value[point] = linear_part.solve(theta, linear[point]);
+    value[point] = linear_part.solve(theta, linear[point], plain[point], unweighted[point]);
   }
 
-  std::vector<size_t> starts;
-  for (size_t point = 0; point < grid.size; ++point)
-    if (std::isfinite(value[point]) && grid.minimum(value, point)) starts.push_back(point);
-  std::stable_sort(starts.begin(), starts.end(), [&](size_t a, size_t b) { return value[a] < value[b]; });
-  if (starts.size() > kMaxStarts) starts.resize(kMaxStarts);
+  const bool every_point = grid.size <= kSmallGrid;
+  struct Start {
+    double value;
+    size_t point;
+    const SmallVector* linear;
+  };
+  std::vector<Start> starts;
+  for (size_t point = 0; point < grid.size; ++point) {
+    if (std::isfinite(value[point]) && (every_point || grid.minimum(value, point)))
+      starts.push_back({value[point], point, &linear[point]});
+    if (std::isfinite(unweighted[point]) && unweighted[point] > value[point] &&
+        (every_point || grid.minimum(unweighted, point)))
+      starts.push_back({unweighted[point], point, &plain[point]});
+  }
+  std::stable_sort(starts.begin(), starts.end(), [](const Start& a, const Start& b) { return a.value < b.value; });
+  if (!every_point && starts.size() > kMaxStarts) starts.resize(kMaxStarts);
 
   const Box box(coordinates);
   std::vector<Optimum> optima;
-  for (size_t point : starts) {
+  for (const Start& from : starts) {
     SmallVector start(static_cast<Eigen::Index>(coordinates.size()));
-    grid.theta(point, theta);
-    start << linear[point], Eigen::Map<const Eigen::VectorXd>(theta, static_cast<Eigen::Index>(grid.axes.size()));
+    grid.theta(from.point, theta);
+    start << *from.linear, Eigen::Map<const Eigen::VectorXd>(theta, static_cast<Eigen::Index>(grid.axes.size()));
     Optimum optimum = polish(form, sample, criterion, box, start);
     if (std::isfinite(optimum.objective)) optima.push_back(std::move(optimum));
   }
