@@ -142,8 +142,11 @@ absl::StatusOr<v1::ApproachesResponse> answer(const v1::ApproachesRequest& reque
       approach.set_bias_exponent(one.own_bias->exponent);
       approach.set_bias_log_params(one.own_bias->log_params);
     }
-    for (const analysis::BudgetWithout& skipped : one.skipped)
-      approach.add_warnings(fmt::format("no optimum at {:.3g} FLOPs: {}", skipped.flops, skipped.reason));
+    for (const analysis::BudgetWithout& skipped : one.skipped) {
+      v1::BudgetWithout& budget = *approach.add_skipped();
+      budget.set_flops(skipped.flops);
+      budget.set_reason(skipped.reason);
+    }
     for (const std::string& warning : one.warnings) approach.add_warnings(warning);
   }
   message.mutable_impossible()->Assign(study->impossible.begin(), study->impossible.end());

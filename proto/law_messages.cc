@@ -64,6 +64,16 @@ v1::Law to_message(const analysis::Law& law) {
     parameter.set_ci95_low(p.ci95_low);
     parameter.set_ci95_high(p.ci95_high);
     parameter.set_identified(p.identified);
+    parameter.set_unbounded(p.unbounded);
+    parameter.set_fixed(p.fixed);
+  }
+  message.set_resample(law.resample);
+  message.set_intervals(law.intervals);
+  message.set_condition(law.condition);
+  for (const analysis::Rival& one : law.rivals) {
+    v1::Rival& rival = *message.add_rivals();
+    rival.set_form(one.form);
+    rival.set_weight(one.weight);
   }
   message.set_r2(law.r2);
   message.set_pearson_log(law.pearson_log);

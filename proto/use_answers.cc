@@ -126,6 +126,15 @@ v1::Comparison to_message(const analysis::Comparison& comparison) {
   return message;
 }
 
+/// At most so many, spread over them all, the first and the last among them.
+std::vector<double> thinned(const std::vector<double>& values) {
+  constexpr size_t kMost = 24;
+  if (values.size() <= kMost) return values;
+  std::vector<double> some;
+  for (size_t i = 0; i < kMost; ++i) some.push_back(values[i * (values.size() - 1) / (kMost - 1)]);
+  return some;
+}
+
 /// The study's sizes, unless the request names others.
 std::vector<double> candidate_sizes(const v1::PlanRequest& request,
                                     const std::vector<analysis::Observation>& observations) {
@@ -133,7 +142,7 @@ std::vector<double> candidate_sizes(const v1::PlanRequest& request,
   std::set<double> sizes;
   for (const analysis::Observation& o : observations)
     if (o.params > 0) sizes.insert(o.params);
-  return {sizes.begin(), sizes.end()};
+  return thinned({sizes.begin(), sizes.end()});
 }
 
 /// The study's budgets and further ones in their ratio, as far as the money goes.
@@ -160,7 +169,7 @@ std::vector<double> candidate_budgets(const v1::PlanRequest& request,
   const double most = request.flops() > 0 ? request.flops() : kFurther * budgets.back();
   while (budgets.back() * ratio <= most) budgets.push_back(budgets.back() * ratio);
   std::erase_if(budgets, [most](double budget) { return budget > most; });
-  return budgets;
+  return thinned(budgets);
 }
 
 v1::RunPlan to_message(const analysis::Plan& plan, const std::string& metric) {
@@ -276,6 +285,8 @@ absl::StatusOr<v1::RunPlan> answer(const v1::PlanRequest& request, const analysi
   options.flops = request.flops();
   if (request.has_half_width()) options.half_width = request.half_width();
   if (request.max_runs() != 0) options.max_runs = request.max_runs();
+  if (observations.empty() && (request.sizes().empty() || request.budgets().empty()))
+    return absl::InvalidArgumentError("sizes, budgets: name both, as there are no runs to take them from");
   constexpr int kUsualRepeats = 4;
   auto candidates =
       analysis::candidate_grid(law, candidate_budgets(request, observations), candidate_sizes(request, observations),

@@ -111,6 +111,12 @@ std::string approaches_text(const v1::ApproachesResponse& response, const Termin
       text += fmt::format("  {} and {} disagree in {}: {:.4g} and {:.4g}, z = {:.1f} (from {:.1f} on)\n", one.a(),
                           one.b(), one.quantity() == "params" ? "ln N*" : "the exponent of N*", one.a_value(),
                           one.b_value(), one.z(), one.critical());
+  for (const v1::Approach& one : response.approaches()) {
+    std::map<std::string, int> reasons;
+    for (const v1::BudgetWithout& skipped : one.skipped()) ++reasons[skipped.reason()];
+    for (const auto& [reason, count] : reasons)
+      text += fmt::format("  {}: {} budgets have no optimum: {}\n", one.name(), count, reason);
+  }
   for (const v1::Approach& one : response.approaches())
     for (const std::string& warning : one.warnings())
       text += terminal.paint(Color::kYellow, fmt::format("  warning: {}: {}", one.name(), warning)) + "\n";

@@ -51,7 +51,11 @@ std::string law_text(const v1::Law& law, const Terminal& terminal) {
                     {format_value(parameter.value())},
                     {parameter.se() > 0 ? format_value(parameter.se()) : ""},
                     {interval(parameter.ci95_low(), parameter.ci95_high())},
-                    {parameter.identified() ? "" : "not identified by these runs", Color::kYellow}});
+                    {parameter.fixed()                ? "fixed"
+                     : !parameter.unbounded().empty() ? "unbounded " + parameter.unbounded()
+                     : parameter.identified()         ? ""
+                                                      : "not identified by these runs",
+                     Color::kYellow}});
   text += table({{"  parameter"}, {"value", true}, {"std. error", true}, {"95 % interval"}, {""}}, rows, terminal);
   text += fmt::format("\n  R² {}", format_value(law.r2()));
   if (law.x_size() == 1) text += fmt::format(", Pearson r in log–log {}", format_value(law.pearson_log()));

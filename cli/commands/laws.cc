@@ -77,15 +77,6 @@ void add_csv_options(CLI::App& command, OfflineFit& fit) {
   CLI::Option* csv = add_csv_query(command, fit.query, "Fit to this file, without a server; - is standard input");
   command
       .add_option_function<std::vector<std::string>>(
-          "--fix",
-          [&fit](const auto& texts) {
-            for (const std::string& text : texts) fit.options.fixed.insert(assignment(text));
-          },
-          "Of a CSV: hold a parameter at a value, such as A=520.8")
-      ->needs(csv)
-      ->take_all();
-  command
-      .add_option_function<std::vector<std::string>>(
           "--param",
           [&fit](const auto& texts) {
             for (const std::string& text : texts) fit.options.search.insert(interval(text));
@@ -104,6 +95,10 @@ void take_options(const v1::FitRequest& request, OfflineFit& fit) {
   options.residual = request.residual();
   options.objective = request.objective();
   options.points = request.points();
+  if (request.has_huber_scale()) options.huber_scale = request.huber_scale();
+  options.fixed = {request.fixed().begin(), request.fixed().end()};
+  options.resample = request.resample();
+  options.intervals = request.intervals();
   if (request.has_huber_delta()) options.huber_delta = request.huber_delta();
   if (request.has_chance()) options.chance = request.chance();
   if (request.has_ceiling()) options.ceiling = request.ceiling();
@@ -162,6 +157,24 @@ void add_fit(CLI::App& app, Session& session) {
       ->check(CLI::IsMember({"huber", "l2", "lad"}));
   command.add_option("--huber-delta", options->huber_delta, "Where Huber's loss turns linear")
       ->check(CLI::PositiveNumber);
+  command
+      .add_option_function<double>(
+          "--huber-scale", [&request](double scale) { request.set_huber_scale(scale); },
+          "Instead: that in units of the residuals' own spread")
+      ->check(CLI::PositiveNumber);
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--fix",
+          [&request](const auto& texts) {
+            for (const std::string& one : texts)
+              request.mutable_fixed()->insert({assignment(one).first, assignment(one).second});
+          },
+          "Hold a parameter at a value, such as A=520.8")
+      ->take_all();
+  text("--resample", request.mutable_resample(), "What the bootstrap resamples; default: by what the runs are")
+      ->check(CLI::IsMember({"pairs", "cluster", "residual", "wild", "model"}));
+  text("--intervals", request.mutable_intervals(), "How the parameters' intervals are made; default: percentile")
+      ->check(CLI::IsMember({"percentile", "bca", "profile"}));
   command.add_option("--chance", options->chance, "Lower bound of a score; default: what the runs report");
   command.add_option("--ceiling", options->ceiling, "Upper bound of a score; default: what the runs report");
   command.add_option("--min-flops", options->min_flops, "Only runs of at least this many FLOPs")

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <set>
@@ -9,6 +10,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands/commands.h"
+#include "cli/commands/offline_laws.h"
+#include "cli/commands/sources.h"
 #include "cli/plots/figure_set.h"
 #include "proto/law_messages.h"
 #include "scalelaw/v1/laws.grpc.pb.h"
@@ -25,6 +28,9 @@ struct PlotOptions {
   /// Empty: all that there are.
   std::vector<std::string> figures;
   std::string out = "plots";
+  /// Instead of a study.
+  CsvQuery csv;
+  std::vector<std::string> law_files;
 };
 
 // The metrics that the study's runs report.
@@ -122,7 +128,51 @@ void draw_all(Session& session, const PlotOptions& options, const std::vector<Fi
   if (!options.figures.empty() && !missing.empty()) session.exit_code = kFailed;
 }
 
+// The laws in the files, else those that the file's columns allow.
+bool add_laws(Session& session, const PlotOptions& options, const RunsAtHand& runs, FigureData& data) {
+  for (const std::string& path : options.law_files) {
+    analysis::Law law;
+    if (!load_law(session, path, law)) return false;
+    (law.x == std::vector<std::string>{"flops"} ? data.curve : data.surface) = std::move(law);
+  }
+  if (!options.law_files.empty()) return true;
+  for (auto [columns, law] : {std::pair{std::vector<std::string>{"flops"}, &data.curve},
+                              std::pair{std::vector<std::string>{"params", "samples"}, &data.surface}}) {
+    analysis::FitOptions fit = runs.options;
+    fit.x = columns;
+    fit.points.clear();
+    if (absl::StatusOr<analysis::Law> fitted = analysis::fit(runs.observations, fit); fitted.ok())
+      *law = *std::move(fitted);
+  }
+  return true;
+}
+
+void plot_csv(Session& session, const PlotOptions& options) {
+  RunsChoice choice;
+  choice.csv = options.csv;
+  absl::StatusOr<RunsAtHand> runs = read_runs(choice);
+  if (!runs.ok()) {
+    session.exit_code = report(runs.status());
+    return;
+  }
+  FigureData data;
+  data.study = options.csv.path == "-" ? "runs" : std::filesystem::path(options.csv.path).stem().string();
+  data.metric = options.csv.y;
+  if (!add_laws(session, options, *runs, data)) return;
+  if (data.curve) {
+    data.chance = data.curve->chance;
+    data.ceiling = data.curve->ceiling;
+  }
+  data.runs = std::move(runs->observations);
+  draw_all(session, options, {data});
+}
+
 void plot(Session& session, PlotOptions options) {
+  if (!options.csv.path.empty() && !options.csv.y.empty() && options.study.empty()) return plot_csv(session, options);
+  if (options.study.empty() || !options.csv.path.empty()) {
+    session.exit_code = report_bad_input("plot: name a STUDY, or a --csv file and its --y column");
+    return;
+  }
   std::unique_ptr<Stub> stub = v1::Laws::NewStub(session.channel());
   std::set<std::string> reported;
   if (!reported_metrics(session, options.study, reported)) return;
@@ -154,8 +204,18 @@ void plot(Session& session, PlotOptions options) {
 void add_plot_command(CLI::App& app, Session& session) {
   auto options = std::make_shared<PlotOptions>();
   CLI::App& command =
-      add_command(app, "plot", "Draw a study's figures as SVG and PNG", "scalelaw plot diffusion --out plots/");
-  command.add_option("STUDY", options->study, "The study")->required();
+      add_command(app, "plot", "Draw the figures of a study or a CSV as SVG and PNG",
+                  "scalelaw plot diffusion --out plots/\n"
+                  "         scalelaw plot --csv runs.csv --x N=params --x D=tokens --y loss --figure contours");
+  command.add_option("STUDY", options->study, "The study");
+  add_csv_query(command, options->csv, "The runs in this file, without a server; - is standard input");
+  command
+      .add_option("--x", options->csv.x,
+                  "Of a CSV: what its columns are, ROLE=COLUMN with N, D, C for params, samples, flops")
+      ->delimiter(',')
+      ->take_all();
+  command.add_option("--law-file", options->law_files, "Of a CSV: its laws (see fit --out); default: fitted now")
+      ->take_all();
   command.add_option("--metric", options->metrics, "Which metrics; default: its losses and its alignment")
       ->delimiter(',');
   command.add_option("--figure", options->figures, "Which figures; default: all that there is data for")

@@ -1,5 +1,7 @@
 #include "cli/commands/sources.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 namespace scalelaw::cli {
@@ -124,7 +126,10 @@ absl::StatusOr<RunsAtHand> read_runs(const RunsChoice& choice) {
   RunsAtHand runs;
   const v1::FitRequest& request = choice.request;
   runs.options.metric = choice.csv.y;
+  // FLOPs beside size and data say what training costs; a law is of the other two.
   runs.options.x = data->x;
+  const auto named = [&](const char* column) { return std::count(data->x.begin(), data->x.end(), column) > 0; };
+  if (named("params") && named("samples")) std::erase(runs.options.x, "flops");
   runs.options.form = request.form();
   runs.options.residual = request.residual();
   runs.options.objective = request.objective();

@@ -15,12 +15,15 @@ namespace {
 using Format = std::function<std::string(double)>;
 
 std::string number(double value, const Format& format) {
-  return std::isinf(value) ? (value > 0 ? "∞" : "−∞") : std::isnan(value) ? "unknown" : format(value);
+  return std::isinf(value) ? (value > 0 ? "∞" : "−∞") : std::isnan(value) ? "–" : format(value);
 }
 
 // `[1.2, 1.7]`; nothing where there are no draws to make one.
 std::string interval(const v1::Estimate& estimate, const Format& format) {
-  if (estimate.low95() == estimate.value() && estimate.high95() == estimate.value()) return "";
+  // Also of a value that was asked for, which every draw reaches.
+  constexpr double kSame = 1e-9;
+  const double width = estimate.high95() - estimate.low95();
+  if (std::isnan(estimate.value()) || width <= kSame * std::abs(estimate.value())) return "";
   return fmt::format("[{}, {}]", number(estimate.low95(), format), number(estimate.high95(), format));
 }
 std::string with_interval(const v1::Estimate& estimate, const Format& format) {

@@ -5,7 +5,10 @@
 
 #include <fmt/format.h>
 
+#include "analysis/refit.h"
+#include "analysis/selection.h"
 #include "cli/plots/figures.h"
+#include "proto/choice_answers.h"
 
 namespace scalelaw::cli {
 namespace {
@@ -13,6 +16,9 @@ namespace {
 using Drawn = absl::StatusOr<std::vector<Figure>>;
 
 Drawn compute(const FigureData& data) {
+  if (std::any_of(data.runs.begin(), data.runs.end(),
+                  [](const analysis::Observation& run) { return !(run.flops > 0); }))
+    return absl::FailedPreconditionError("the runs' FLOPs are not known");
   return std::vector{compute_figure(data)};
 }
 
@@ -50,10 +56,42 @@ Drawn residuals(const FigureData& data) {
   return figures;
 }
 
+// The law's own fit once more, with profiles and without draws.
+Drawn profiles(const FigureData& data) {
+  std::vector<Figure> figures;
+  for (const auto& [name, law] : laws(data)) {
+    analysis::FitOptions options = analysis::options_of(*law);
+    options.bootstrap = 0;
+    options.intervals = "profile";
+    const absl::StatusOr<analysis::Law> again = analysis::fit(data.runs, options);
+    if (!again.ok()) return again.status();
+    figures.push_back(profile_figure(data, *again, name));
+  }
+  if (figures.empty()) return absl::FailedPreconditionError(fmt::format("there is no law of {}", data.metric));
+  return figures;
+}
+
+Drawn extrapolation(const FigureData& data) {
+  std::vector<analysis::FitOptions> candidates;
+  for (const std::string& form : forms_for(data.runs, data.is_score())) {
+    analysis::FitOptions& candidate = candidates.emplace_back();
+    candidate.metric = data.metric;
+    candidate.form = form;
+    candidate.chance = data.chance;
+    candidate.ceiling = data.ceiling;
+  }
+  analysis::SelectionOptions options;
+  options.bootstrap = 0;
+  const absl::StatusOr<analysis::Selection> selection = analysis::select_form(data.runs, candidates, options);
+  if (!selection.ok()) return selection.status();
+  return std::vector{extrapolation_figure(data, *selection)};
+}
+
 using Maker = Drawn (*)(const FigureData&);
 const std::vector<std::pair<std::string, Maker>>& makers() {
   static const std::vector<std::pair<std::string, Maker>> all = {
-      {"compute", compute}, {"isoflop", isoflop}, {"contours", contours}, {"residuals", residuals}};
+      {"compute", compute},     {"isoflop", isoflop},   {"contours", contours},
+      {"residuals", residuals}, {"profiles", profiles}, {"extrapolation", extrapolation}};
   return all;
 }
 

@@ -10,7 +10,7 @@
 
 namespace scalelaw::cli {
 
-/// `compute`, `isoflop`, `contours`, `residuals`.
+/// `compute`, `isoflop`, `contours`, `residuals`, `profiles`, `extrapolation`.
 const std::vector<std::string>& figure_names();
 
 struct FigureSet {

@@ -1,6 +1,7 @@
 // The figures of a scaling study, in gnuplot's language. Pure: data in, script out.
 #pragma once
 
+#include "analysis/selection.h"
 #include "cli/plots/figure_data.h"
 #include "cli/plots/gnuplot.h"
 
@@ -25,5 +26,11 @@ absl::StatusOr<Figure> contour_figure(const FigureData& data);
 /// What a law leaves unexplained: against the fitted value and against each of its columns, with the mean of
 /// neighbouring points and 95 % of the noise. `name` tells it from the study's other laws.
 Figure residual_figure(const FigureData& data, const analysis::Law& law, const std::string& name);
+
+/// How much worse the best fit gets when one parameter is held, a panel each. Needs `law.profiles`.
+Figure profile_figure(const FigureData& data, const analysis::Law& law, const std::string& name);
+
+/// Error of the forms' predictions against how far they extrapolate.
+Figure extrapolation_figure(const FigureData& data, const analysis::Selection& selection);
 
 }  // namespace scalelaw::cli

@@ -33,6 +33,10 @@ absl::StatusOr<analysis::FitOptions> fit_options(const Store& store, const v1::F
   options.residual = request.residual();
   options.objective = request.objective();
   if (request.has_huber_delta()) options.huber_delta = request.huber_delta();
+  if (request.has_huber_scale()) options.huber_scale = request.huber_scale();
+  options.fixed = {request.fixed().begin(), request.fixed().end()};
+  options.resample = request.resample();
+  options.intervals = request.intervals();
   options.points = request.points();
   if (request.has_min_flops()) options.min_flops = request.min_flops();
   if (request.has_max_flops()) options.max_flops = request.max_flops();
