@@ -50,6 +50,18 @@ v1::PowerLaw to_message(const analysis::PowerLaw& law, double at) {
   return message;
 }
 
+/// Each form, of its own columns.
+std::vector<analysis::FitOptions> candidates_for(const std::vector<std::string>& forms,
+                                                 const analysis::FitOptions& options) {
+  std::vector<analysis::FitOptions> candidates;
+  for (const std::string& form : forms) {
+    analysis::FitOptions& candidate = candidates.emplace_back(options);
+    candidate.form = form;
+    candidate.x.clear();
+  }
+  return candidates;
+}
+
 std::map<std::string, double> by_column(const analysis::Law& law, const std::vector<double>& x) {
   std::map<std::string, double> columns;
   for (size_t c = 0; c < law.x.size() && c < x.size(); ++c) columns[law.x[c]] = x[c];
@@ -72,17 +84,22 @@ std::vector<std::string> forms_for(const std::vector<analysis::Observation>& obs
   return names;
 }
 
+absl::StatusOr<analysis::Law> fit_law(const std::vector<analysis::Observation>& observations,
+                                      const analysis::FitOptions& options) {
+  if (options.form != kStack) return analysis::fit(observations, options);
+  const std::vector<analysis::FitOptions> candidates =
+      candidates_for(forms_for(observations, options.chance.has_value() && options.ceiling.has_value()), options);
+  const absl::StatusOr<analysis::Selection> selection = analysis::select_form(observations, candidates);
+  if (!selection.ok()) return selection.status();
+  return analysis::fit_stack(observations, candidates, *selection);
+}
+
 absl::StatusOr<v1::Ranking> answer(const v1::RankRequest& request,
                                    const std::vector<analysis::Observation>& observations,
                                    const analysis::FitOptions& options) {
   std::vector<std::string> forms(request.forms().begin(), request.forms().end());
   if (forms.empty()) forms = forms_for(observations, options.chance.has_value() && options.ceiling.has_value());
-  std::vector<analysis::FitOptions> candidates;
-  for (const std::string& form : forms) {
-    analysis::FitOptions& candidate = candidates.emplace_back(options);
-    candidate.form = form;
-    candidate.x.clear();
-  }
+  const std::vector<analysis::FitOptions> candidates = candidates_for(forms, options);
   analysis::SelectionOptions selection;
   if (!request.factors().empty()) selection.factors.assign(request.factors().begin(), request.factors().end());
   if (request.has_bootstrap()) selection.bootstrap = request.bootstrap();

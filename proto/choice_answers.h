@@ -13,6 +13,13 @@ namespace scalelaw {
 /// The names of the forms that are of columns which all observations have; bounded ones where `bounded`.
 std::vector<std::string> forms_for(const std::vector<analysis::Observation>& observations, bool bounded);
 
+/// The form that stands for all that extrapolate as well as the best: `analysis::fit_stack`.
+inline constexpr const char* kStack = "stack";
+/// `analysis::fit`, or, for the form `stack`, the best of the forms that the observations allow with the others that
+/// extrapolate as well as its rivals. Errors: as both.
+absl::StatusOr<analysis::Law> fit_law(const std::vector<analysis::Observation>& observations,
+                                      const analysis::FitOptions& options);
+
 /// `options`: what the request's FitRequest means to a fit (metric, bounds, filters, seed). Errors: as
 /// analysis::select_form, analysis::compare_approaches, analysis::diagnose.
 absl::StatusOr<v1::Ranking> answer(const v1::RankRequest& request,

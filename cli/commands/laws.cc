@@ -133,7 +133,7 @@ void add_fit(CLI::App& app, Session& session) {
                                   "         scalelaw fit --csv runs.csv --x N=params --x D=tokens --y loss "
                                   "--law chinchilla --where 'loss<4.9' --out law.json\n"
                                   "         scalelaw fit --csv runs.csv --y loss --law 'E + A*N^-alpha + B*D^-beta'");
-  auto text = [&command](const char* name, std::string* target, const char* help) {
+  auto text = [&command](const char* name, std::string* target, const std::string& help) {
     return command.add_option(name, *target, help);
   };
   text("STUDY", request.mutable_study(), "The study");
@@ -146,8 +146,9 @@ void add_fit(CLI::App& app, Session& session) {
       ->delimiter(',')
       ->take_all();
   text("--form,--law", request.mutable_form(),
-       "The law's form; default: bounded for a score, power-floor for a loss; of a CSV also an expression such as "
-       "'E + A*N^-alpha + B*D^-beta'");
+       "The law's form: " + fmt::format("{}", fmt::join(analysis::form_names(), ", ")) +
+           ", or stack: those that extrapolate best, mixed; default: by the columns; also an expression such as "
+           "'E + A*N^-alpha + B*D^-beta'");
   text("--points", request.mutable_points(),
        "Which runs: the frontier's (the best size per budget) or all; of a CSV: all")
       ->check(CLI::IsMember({"frontier", "all"}));

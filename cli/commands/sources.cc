@@ -22,7 +22,7 @@ CLI::Option* add_assignments(CLI::App& command, const std::string& name, std::ma
           [&at](const std::vector<std::string>& texts) {
             for (const std::string& text : texts) {
               const auto [column, value] = assignment(text);
-              at[role_name(column)] = value;
+              at[analysis::column_name(column)] = value;
             }
           },
           help)

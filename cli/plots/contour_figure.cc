@@ -134,7 +134,8 @@ absl::StatusOr<Figure> contour_figure(const FigureData& data) {
             axis("y", {column_label("samples"), samples, true, true});
   orders +=
       "set rmargin at screen 0.665\nset lmargin at screen 0.14\nset ylabel offset -0.8,0\n"
-      "set key at screen 0.745, screen 0.88 left top\nset style textbox opaque noborder fillcolor rgb \"#ffffff\"\n";
+      "set key at screen 0.745, screen 0.88 left top\nset style textbox opaque noborder margins 0.4,0.4 fillcolor rgb "
+      "\"#ffffff\"\n";
   for (const double level : drawn)
     if (const double at = samples_at(*surface, parameters, params.high, samples, level); std::isfinite(at))
       orders += fmt::format("set label \"{:.4g}\" at graph 1.012, first {:.6g} left font \",12\" tc rgb \"#414487\"\n",

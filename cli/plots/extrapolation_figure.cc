@@ -49,7 +49,7 @@ Figure extrapolation_figure(const FigureData& data, const analysis::Selection& s
   const std::string by = selection.by == "flops" ? "compute" : plain(selection.by);
   orders += axis("x", {fmt::format("Largest fitted {} → predicted, factor", by), widened(x, true, 0.05), true});
   orders += axis("y", {"Mean error of prediction (%)", widened(y, true, 0.1), true});
-  orders += "set key title \"mean error; dashed: worse\\nthan the best beyond doubt\" left\n";
+  orders += "set key title \"mean error; dashed: more than two\\nstandard errors above the best\" left\n";
   return {fmt::format("{}-extrapolation", data.metric), plot.script(orders)};
 }
 

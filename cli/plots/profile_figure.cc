@@ -10,9 +10,9 @@ namespace scalelaw::cli {
 namespace {
 
 // The part that matters: beyond a few times the critical value a profile only makes the rest flat.
-constexpr double kShown = 3;
+constexpr double kShown = 2.2;
 
-std::string panel(const analysis::Profile& profile, const analysis::Parameter& parameter) {
+std::string panel(const analysis::Profile& profile, const analysis::Parameter& parameter, const std::string& y_label) {
   const std::string& name = profile.parameter;
   const double top = kShown * profile.critical;
   Range x;
@@ -39,7 +39,7 @@ std::string panel(const analysis::Profile& profile, const analysis::Parameter& p
                          kLawColor));
   plot.layer(fmt::format("{} using 1:2 with points pt 7 ps 1 lc rgb \"{}\" title \"fitted\"",
                          plot.data("fitted", {{parameter.value, 0}}), kInk));
-  return plot.script(axis("x", x_axis) + axis("y", {"2 Δ log L", {-0.04 * top, top}})) + "unset key\n";
+  return plot.script(axis("x", x_axis) + axis("y", {y_label, {-0.04 * top, top}})) + "unset key\n";
 }
 
 }  // namespace
@@ -51,7 +51,7 @@ Figure profile_figure(const FigureData& data, const analysis::Law& law, const st
     const auto parameter = std::find_if(law.parameters.begin(), law.parameters.end(),
                                         [&](const analysis::Parameter& p) { return p.name == profile.parameter; });
     if (parameter == law.parameters.end() || profile.curve.size() < 2) continue;
-    drawn += panel(profile, *parameter);
+    drawn += panel(profile, *parameter, count % kPanelColumns == 0 ? "2 Δ log L" : "");
     ++count;
   }
   Figure figure;

@@ -74,13 +74,15 @@ Figure residual_figure(const FigureData& data, const analysis::Law& law, const s
   Range y;
   for (const Residual& residual : all) y.add(residual.value);
   for (const double bound : noise) y.add(bound);
-  const Axis y_axis = {log ? "Measured above fitted (%)" : "Measured − fitted", widened(y, false, 0.06)};
+  y = widened(y, false, 0.06);
+  const std::string y_label = log ? "Measured above fitted (%)" : "Measured − fitted";
 
   Figure figure;
   figure.name = fmt::format("{}-residuals-{}", data.metric, name);
   figure.script =
       panels(figure, fmt::format("{}: residuals of {} by {}", plain(data.study), metric_name(data), plain(law.form)),
              static_cast<int>(law.x.size()) + 1);
+  int drawn = 0;
   const auto add_panel = [&](const std::string& panel_name, const std::string& label, bool log_scale, bool counts,
                              const auto& x_of) {
     Range x;
@@ -89,7 +91,8 @@ Figure residual_figure(const FigureData& data, const analysis::Law& law, const s
       points.emplace_back(x_of(residual), residual.value);
       x.add(points.back().first);
     }
-    figure.script += panel(panel_name, {label, widened(x, log_scale, 0.04), log_scale, counts}, y_axis, noise, points);
+    figure.script += panel(panel_name, {label, widened(x, log_scale, 0.04), log_scale, counts},
+                           Axis{drawn++ % kPanelColumns == 0 ? y_label : "", y}, noise, points);
     figure.script += "unset key\n";  // one for all panels
   };
   add_panel("fitted", "Fitted " + metric_name(data), log, false, [](const Residual& r) { return r.fitted; });

@@ -57,7 +57,9 @@ std::string metric_label(const FigureData& data);
 /// Title, border, grid and key that all figures share; `key`: where that stands.
 std::string frame(const std::string& title, const std::string& key = "outside right center");
 
-/// Opens a figure of so many panels, at most three side by side, under one title and one key; sets the figure's size.
+inline constexpr int kPanelColumns = 3;
+/// Opens a figure of so many panels, at most kPanelColumns side by side, under one title and one key; sets the figure's
+/// size.
 /// Each panel is a `plot`; after the first, `unset key`; in the end `unset multiplot`.
 std::string panels(Figure& figure, const std::string& title, int count);
 

@@ -9,6 +9,7 @@
 #include <fmt/ranges.h>
 #include <google/protobuf/util/time_util.h>
 
+#include "proto/choice_answers.h"
 #include "proto/law_messages.h"
 #include "server/rpc/fit_inputs.h"
 #include "server/rpc/status.h"
@@ -187,7 +188,7 @@ absl::StatusOr<v1::Law> LawsService::fit(const v1::FitRequest& request) {
   absl::StatusOr<FitInputs> inputs = fit_inputs(store_, request);
   if (!inputs.ok()) return inputs.status();
   inputs->options.observations_hash = observations_hash(request.metric(), inputs->runs);
-  absl::StatusOr<analysis::Law> law = analysis::fit(inputs->runs, inputs->options);
+  absl::StatusOr<analysis::Law> law = fit_law(inputs->runs, inputs->options);
   if (!law.ok()) return law.status();
 
   StoredLaw stored;

@@ -164,6 +164,17 @@ TEST_F(LawQuestions, FormsAreRankedByWhatTheyPredict) {
   EXPECT_THAT(ranking.splits(), SizeIs(1));
 }
 
+TEST_F(LawQuestions, AStackHasTheBestFormAndItsRivals) {
+  add_ladder();
+  v1::FitRequest request = fit_request("loss");
+  request.set_form("stack");
+  v1::Law law;
+  const grpc::Status status = call(&v1::Laws::Stub::Fit, request, law);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_NE(law.form(), "stack") << "the law names the form that it is";
+  EXPECT_GT(law.id(), 0);
+}
+
 TEST_F(LawQuestions, ApproachesGiveTheSurfacesExponent) {
   add_ladder();
   v1::ApproachesRequest request;
