@@ -1,5 +1,8 @@
 #include "cli/commands/commands.h"
 
+#include <utility>
+#include <vector>
+
 #include <fmt/format.h>
 
 namespace scalelaw::cli {
@@ -12,6 +15,15 @@ CLI::App& add_command(CLI::App& app, const std::string& name, const std::string&
                   kExitCodes));
   return command;
 }
+
+namespace {
+/// How `--help` lists the commands.
+const std::vector<std::pair<const char*, std::vector<const char*>>> kGroups = {
+    {"Training", {"up", "submit", "status", "watch", "cancel", "runs", "logs", "retry", "workers"}},
+    {"Laws", {"fit", "laws", "predict", "verify", "rank", "approaches", "diagnose"}},
+    {"What laws are for", {"optimal", "compare", "plan", "plot"}},
+    {"Shell", {"completion"}}};
+}  // namespace
 
 int run(int argc, char** argv) {
   Session session;
@@ -36,6 +48,8 @@ int run(int argc, char** argv) {
   add_worker_commands(app, session);
   add_up_command(app, session);
   add_completion_command(app, session);
+  for (const auto& [group, names] : kGroups)
+    for (const char* name : names) app.get_subcommand(name)->group(group);
   if (argc == 1) {
     print(app.help());
     return kBadInput;

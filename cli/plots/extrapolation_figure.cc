@@ -47,9 +47,9 @@ Figure extrapolation_figure(const FigureData& data, const analysis::Selection& s
   x.add(1);
   std::string orders = frame(fmt::format("{}: error of predictions of {}", plain(data.study), metric_name(data)));
   const std::string by = selection.by == "flops" ? "compute" : plain(selection.by);
-  orders += axis("x", {fmt::format("Largest fitted {} → predicted, factor", by), widened(x, true, 0.05), true});
+  orders += axis("x", {fmt::format("Predicted over largest fitted {}", by), widened(x, true, 0.05), true});
   orders += axis("y", {"Mean error of prediction (%)", widened(y, true, 0.1), true});
-  orders += "set key title \"mean error; dashed: more than two\\nstandard errors above the best\" left\n";
+  orders += "set key title \"mean error\\n(dashed: worse than the\\nbest by over 2 std. errors)\" left\n";
   return {fmt::format("{}-extrapolation", data.metric), plot.script(orders)};
 }
 

@@ -168,7 +168,7 @@ std::string frame(const std::string& title, const std::string& key) {
 std::string panels(Figure& figure, const std::string& title, int count) {
   const int columns = std::clamp(count, 1, kPanelColumns), lines = std::max(1, (count + columns - 1) / columns);
   // In pixels: a panel, what is left of each, below each, and above all.
-  constexpr double kWidth = 330, kHeight = 250, kLeft = 115, kBelow = 80, kAbove = 95;
+  constexpr double kWidth = 330, kHeight = 250, kLeft = 130, kBelow = 80, kAbove = 95;
   figure.width = static_cast<int>(columns * (kLeft + kWidth) + 25);
   figure.height = static_cast<int>(lines * (kHeight + kBelow) + kAbove);
   const auto across = [&](double pixels) { return pixels / figure.width; };
