@@ -38,7 +38,8 @@ struct Observation {
   std::map<std::string, double> columns;
 };
 
-/// Its `flops`, `params` or `samples`, or one of its further columns; NaN where it has no such column.
+/// Its `flops`, `params` or `samples`, or one of its further columns, of which `tokens_per_param` may be left out; NaN
+/// where it has no such column.
 double column_value(const Observation& observation, const std::string& column);
 
 /// A column by the symbol that papers have for it: N is `params`, D `samples`, C `flops`, U `unique_samples`, M

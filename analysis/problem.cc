@@ -305,8 +305,8 @@ double column_value(const Observation& o, const std::string& column) {
   if (column == "flops") return o.flops;
   if (column == "params") return o.params;
   if (column == "samples") return o.samples;
-  const auto found = o.columns.find(column);
-  return found == o.columns.end() ? std::nan("") : found->second;
+  if (const auto found = o.columns.find(column); found != o.columns.end()) return found->second;
+  return column == "tokens_per_param" && o.params > 0 ? o.samples / o.params : std::nan("");
 }
 
 double column_value(const Problem& problem, const Cell& cell, const std::string& column) {

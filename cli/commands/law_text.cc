@@ -76,7 +76,13 @@ std::string prediction_text(const v1::Prediction& prediction, const Terminal& te
   for (const auto& [column, factor] : sorted)
     text += factor > 1 ? fmt::format("  {}: {:.3g} times beyond the fitted range\n", column, factor)
                        : fmt::format("  {}: inside the fitted range\n", column);
-  if (prediction.law_id() > 0) text += fmt::format("  by law {}\n", prediction.law_id());
+  if (prediction.law_id() > 0) {
+    text += fmt::format("  by law {}", prediction.law_id());
+    if (prediction.law_warnings() > 0)
+      text += fmt::format(", fitted with {} warnings:  scalelaw laws --law {}", prediction.law_warnings(),
+                          prediction.law_id());
+    text += "\n";
+  }
   return text + warnings_text(prediction.warnings(), terminal);
 }
 

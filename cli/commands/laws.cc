@@ -40,6 +40,14 @@ void verify(Session& session, const v1::VerifyRequest& request) {
   print(verification_text(response, session.terminal));
 }
 
+void show_law(Session& session, int id) {
+  v1::GetLawRequest request;
+  request.set_law_id(id);
+  v1::Law law;
+  if (!call(session, *v1::Laws::NewStub(session.channel()), &Stub::Get, request, law)) return;
+  print(session.json ? law.document() + "\n" : law_text(law, session.terminal));
+}
+
 void list_laws(Session& session, const std::string& study) {
   v1::ListLawsRequest request;
   request.set_study(study);
@@ -261,9 +269,14 @@ void add_law_commands(CLI::App& app, Session& session) {
   verify_command.callback([&session, request] { verify(session, *request); });
 
   auto study = std::make_shared<std::string>();
-  CLI::App& laws = add_command(app, "laws", "List the stored laws", "scalelaw laws diffusion");
+  auto law = std::make_shared<int>(0);
+  CLI::App& laws = add_command(app, "laws", "List the stored laws, or show one",
+                               "scalelaw laws diffusion\n"
+                               "         scalelaw laws --law 3 --json");
   laws.add_option("STUDY", *study, "Only of this study");
-  laws.callback([&session, study] { list_laws(session, *study); });
+  laws.add_option("--law", *law, "This law with its parameters and warnings; with --json its whole document")
+      ->check(CLI::PositiveNumber);
+  laws.callback([&session, study, law] { *law > 0 ? show_law(session, *law) : list_laws(session, *study); });
 }
 
 }  // namespace scalelaw::cli

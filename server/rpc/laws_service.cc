@@ -37,9 +37,6 @@ std::vector<std::string> columns_of(const v1::PredictRequest& request) {
   return columns;
 }
 
-double column_value(const v1::Observation& o, const std::string& column) {
-  return column == "flops" ? o.flops() : column == "params" ? o.params() : o.samples();
-}
 }  // namespace
 
 LawsService::LawsService(Store& store) : store_(store), worker_([this](const std::stop_token& stop) { work(stop); }) {}
@@ -180,6 +177,7 @@ v1::Law LawsService::message_of(const Known& known) {
 v1::Prediction LawsService::message_of(const analysis::Prediction& prediction, const Known& known,
                                        const std::map<std::string, double>& at) {
   v1::Prediction message = to_message(prediction, known.stored.metric, at);
+  message.set_law_warnings(static_cast<int32_t>(known.law.warnings.size()));
   message.set_law_id(known.stored.id);
   return message;
 }
@@ -254,7 +252,8 @@ absl::StatusOr<v1::VerifyResponse> LawsService::verify(const v1::VerifyRequest& 
       const auto known = remember(*chosen);
       if (!known.ok()) return known.status();
       std::map<std::string, double> at;
-      for (const std::string& column : (*known)->law.x) at[column] = column_value(measured, column);
+      for (const std::string& column : (*known)->law.x)
+        at[column] = analysis::column_value(to_analysis(measured), column);
       const auto prediction = (*known)->predictor.predict(at);
       if (!prediction.ok()) return prediction.status();
       v1::Verification& row = *response.add_verifications();

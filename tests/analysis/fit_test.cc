@@ -233,5 +233,15 @@ TEST(Fit, DefaultFormIsAFloorForALossAndBoundedForAScore) {
   EXPECT_EQ(fit(rising, options)->form, "bounded");
 }
 
+TEST(Observation, TokensPerParamFollowFromWhatIsThere) {
+  Observation run;
+  run.params = 100;
+  run.samples = 2000;
+  EXPECT_EQ(column_value(run, "tokens_per_param"), 20);
+  run.columns["tokens_per_param"] = 19;
+  EXPECT_EQ(column_value(run, "tokens_per_param"), 19) << "what was given counts";
+  EXPECT_TRUE(std::isnan(column_value(Observation(), "tokens_per_param")));
+}
+
 }  // namespace
 }  // namespace scalelaw::analysis

@@ -64,6 +64,21 @@ TEST_F(LawsServiceTest, PredictsByTheNewestLawAndAfterARestart) {
   server->Shutdown();
 }
 
+TEST_F(LawsServiceTest, APredictionHasItsOwnWarningsAndCountsThoseOfItsLaw) {
+  add_ladder();
+  v1::FitRequest request = fit_request("loss");
+  request.set_max_flops(6e11);
+  v1::Law law;
+  const grpc::Status status = call(&v1::Laws::Stub::Fit, request, law);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  v1::Prediction near, far;
+  ASSERT_TRUE(call(&v1::Laws::Stub::Predict, predict_request("loss", 2e11), near).ok());
+  ASSERT_TRUE(call(&v1::Laws::Stub::Predict, predict_request("loss", 2e14), far).ok());
+  EXPECT_EQ(near.law_warnings(), law.warnings_size());
+  EXPECT_THAT(near.warnings(), testing::IsEmpty());
+  EXPECT_THAT(far.warnings(), testing::SizeIs(1));
+}
+
 TEST_F(LawsServiceTest, VerifiesHeldOutRunsAgainstTheLawThatWasThereBefore) {
   add_ladder();
   const v1::Law before = fit("loss");
