@@ -37,6 +37,7 @@ Coverage measure_coverage(const SimulatedStudy& study, int studies, int bootstra
       ++coverage.refused;
       continue;
     }
+    coverage.warned += !law->warnings.empty();
     const auto prediction = predict(*law, {{"flops", flops}});
     coverage.inside50 += prediction->low50 <= measured && measured <= prediction->high50;
     coverage.inside95 += prediction->low95 <= measured && measured <= prediction->high95;
@@ -48,6 +49,7 @@ Coverage measure_coverage(const SimulatedStudy& study, int studies, int bootstra
   if (fitted > 0) {
     coverage.inside50 /= fitted;
     coverage.inside95 /= fitted;
+    coverage.warned /= fitted;
   }
   coverage.width95 = median(std::move(widths));
   coverage.error = median(std::move(errors));

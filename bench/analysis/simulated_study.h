@@ -85,6 +85,8 @@ struct Coverage {
   double width95 = 0;
   /// Median of |prediction/truth − 1|.
   double error = 0;
+  /// Share of studies whose law carries any warning.
+  double warned = 0;
 };
 
 /// Simulates, fits, predicts the new run, measures it; shares over the studies that could be fitted.
