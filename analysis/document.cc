@@ -149,7 +149,7 @@ Law parse(const json& document) {
 
 /// What `predict` and `evaluate` take for granted.
 absl::Status check(const Law& law) {
-  const auto form = make_form(law.form, {});
+  const auto form = make_form(law.form, {}, law.x);
   if (!form)
     return absl::InvalidArgumentError(
         fmt::format("law: '{}' is unknown; known forms: {}", law.form, fmt::join(form_names(), ", ")));
@@ -166,7 +166,7 @@ absl::Status check(const Law& law) {
   if (law.own_draws < 0 || law.own_draws > static_cast<int>(law.draws.size()))
     return absl::InvalidArgumentError("uncertainty: own_draws: more than there are draws");
   for (const Rival& rival : law.rivals) {
-    const auto other = make_form(rival.form, {});
+    const auto other = make_form(rival.form, {}, law.x);
     if (!other || other->default_columns().size() != law.x.size())
       return absl::InvalidArgumentError(
           fmt::format("uncertainty: rivals: '{}' is no form of {} column(s)", rival.form, law.x.size()));

@@ -30,11 +30,11 @@ std::string_view name_of(Penalty penalty) {
   return penalty == Penalty::kL2 ? "l2" : penalty == Penalty::kHuber ? "huber" : "lad";
 }
 
-double r_squared(const Law& law) {
+double r_squared(const Law& law, const Form& form) {
   double mean = 0, about_curve = 0, about_mean = 0;
   for (const Point& p : law.points) mean += p.value / static_cast<double>(law.points.size());
   for (const Point& p : law.points) {
-    about_curve += std::pow(p.value - evaluate(law, p.x), 2);
+    about_curve += std::pow(p.value - form.value(law.basins[0].parameters.data(), p.x.data()), 2);
     about_mean += std::pow(p.value - mean, 2);
   }
   return about_mean > 0 ? 1 - about_curve / about_mean : 0;
@@ -288,7 +288,7 @@ absl::StatusOr<Law> fit(const std::vector<Observation>& observations, const FitO
   law.observations_hash = options.observations_hash;
   law.code_version = options.code_version;
   describe_points(problem, law);
-  law.r2 = r_squared(law);
+  law.r2 = r_squared(law, *problem.form);
   law.pearson_log = pearson_log(law);
   if (absl::Status status = add_rivals(observations, options, *fitted, *resampling, law); !status.ok()) return status;
   law.warnings = problem.warnings;

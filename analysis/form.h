@@ -9,7 +9,11 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/status/statusor.h"
+
 namespace scalelaw::analysis {
+
+struct FitOptions;
 
 /// Most parameters that any form may have: small vectors and matrices live on the stack.
 inline constexpr int kMaxParameters = 12;
@@ -89,6 +93,12 @@ class Form {
                           const Eigen::VectorXd& first, const Eigen::VectorXd& second, SmallVector& gradient,
                           SmallMatrix& hessian) const;
 
+  /// The same form made ready for these points, of which it may need to know more than `coordinates` is told; nullptr
+  /// where it is ready as it is. log_scale: as in `parameters`. Errors: INVALID_ARGUMENT naming a field of the options.
+  virtual absl::StatusOr<std::unique_ptr<const Form>> ready_for(const Eigen::MatrixXd& logx,
+                                                                const std::vector<double>& log_scale,
+                                                                const FitOptions& options) const;
+
   virtual std::vector<std::string> parameter_names() const = 0;
   /// Coordinates to parameters; log_scale: ln of each column's geometric mean.
   virtual std::vector<double> parameters(const double* coordinates, const double* log_scale) const = 0;
@@ -100,8 +110,10 @@ class Form {
   virtual std::string formula(const double* parameters, const std::vector<std::string>& columns) const = 0;
 };
 
-/// The form of this name, or nullptr where there is none (see `form_names`); `bounds` matters to bounded forms only.
-std::unique_ptr<const Form> make_form(std::string_view name, const Bounds& bounds);
+/// The form of this name (see `form_names`), or the expression that it is, of these columns; nullptr where it is
+/// neither. `bounds` matters to bounded forms only, `columns` to expressions.
+std::unique_ptr<const Form> make_form(std::string_view name, const Bounds& bounds,
+                                      const std::vector<std::string>& columns = {});
 
 struct Law;
 /// The form of a fitted law, with its bounds; nullptr where this version does not know it.

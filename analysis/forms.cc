@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "analysis/bounded.h"
+#include "analysis/expression_form.h"
 #include "analysis/form.h"
 #include "analysis/law.h"
 #include "analysis/sum_of_powers.h"
@@ -117,10 +118,20 @@ Hold Form::hold(size_t, double value, const double*) const {
   return {value, -1, 0};
 }
 
-std::unique_ptr<const Form> make_form(std::string_view name, const Bounds& bounds) {
+absl::StatusOr<std::unique_ptr<const Form>> Form::ready_for(const Eigen::MatrixXd&, const std::vector<double>&,
+                                                            const FitOptions& options) const {
+  if (!options.intervals.empty())
+    return absl::InvalidArgumentError(
+        fmt::format("intervals: only an expression is searched between given values, not {}", name()));
+  return nullptr;
+}
+
+std::unique_ptr<const Form> make_form(std::string_view name, const Bounds& bounds,
+                                      const std::vector<std::string>& columns) {
   for (const Entry& entry : kForms)
     if (entry.name == name) return entry.make(bounds);
-  return nullptr;
+  absl::StatusOr<std::unique_ptr<const Form>> expression = ExpressionForm::make(name, columns);
+  return expression.ok() ? *std::move(expression) : nullptr;
 }
 
 std::vector<std::string> form_names() {

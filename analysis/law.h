@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -40,14 +41,19 @@ struct Observation {
 /// Its `flops`, `params` or `samples`, or one of its further columns; NaN where it has no such column.
 double column_value(const Observation& observation, const std::string& column);
 
+/// A column by the symbol that papers have for it: N is `params`, D `samples`, C `flops`, U `unique_samples`, M
+/// `tokens_per_param`; any other name is itself.
+std::string column_name(std::string_view symbol);
+
 struct FitOptions {
   std::string metric = "loss";
   /// Columns among `flops`, `params`, `samples` and the observations' further ones, in the order of the form. Empty:
   /// the form's own (`flops` for a curve, `params`, `samples` for a surface).
   std::vector<std::string> x;
-  /// A name among `form_names()`. Empty: `chinchilla` for two columns; `bounded` where chance and ceiling are given;
-  /// `power` for another metric that rises with compute; else `power-floor`, or `power` with a warning where the points
-  /// cannot carry a floor.
+  /// A name among `form_names()`, or an expression of columns and parameters such as `E + A*N^-alpha + B*D^-beta` (see
+  /// analysis/expression_form.h); the names in it that are columns are then what it is of, unless `x` says. Empty:
+  /// `chinchilla` for two columns; `bounded` where chance and ceiling are given; `power` for another metric that rises
+  /// with compute; else `power-floor`, or `power` with a warning where the points cannot carry a floor.
   std::string form;
   /// `log`: ln ŷ − ln y, `raw`: ŷ − y. Empty: the form's own (`raw` for a bounded score, else `log`).
   std::string residual;
@@ -60,6 +66,8 @@ struct FitOptions {
   std::optional<double> huber_scale;
   /// Parameters that are held at a value, in natural units, while the others are fitted: name → value.
   std::map<std::string, double> fixed;
+  /// Of an expression: where to look for parameters, name → [low, high].
+  std::map<std::string, std::pair<double, double>> intervals;
   /// Bounds of a score: its value by guessing, and what its scorer gives to real data.
   std::optional<double> chance;
   std::optional<double> ceiling;

@@ -19,7 +19,7 @@ constexpr double kFarExtrapolation = 10;
 constexpr int kPerDraw = 4;
 
 std::unique_ptr<const Form> form_named(const Law& law, std::string_view name) {
-  return make_form(name, law.chance && law.ceiling ? Bounds{*law.chance, *law.ceiling} : Bounds{});
+  return make_form(name, law.chance && law.ceiling ? Bounds{*law.chance, *law.ceiling} : Bounds{}, law.x);
 }
 
 /// The j-th of kPerDraw standard normal numbers of draw d: quantiles at evenly spaced probabilities, shifted from draw

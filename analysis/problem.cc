@@ -9,6 +9,8 @@
 #include <set>
 
 #include "absl/status/status.h"
+#include "analysis/expression.h"
+#include "analysis/expression_form.h"
 #include "analysis/hygiene.h"
 #include "analysis/pinned.h"
 
@@ -52,6 +54,31 @@ std::string default_form(const FitOptions& options, const Problem& problem) {
   return problem.better == Better::kHigher ? "power" : "power-floor";
 }
 
+/// What an expression is of where the caller does not say: its names that are columns.
+std::vector<std::string> columns_in(const std::string& form, const std::vector<std::string>& known) {
+  std::vector<std::string> columns;
+  const absl::StatusOr<Expression> expression = parse_expression(form);
+  if (!expression.ok()) return columns;
+  for (const std::string& name : names(*expression))
+    for (const std::string& column : {name, column_name(name)})
+      if (std::find(known.begin(), known.end(), column) != known.end()) {
+        if (std::find(columns.begin(), columns.end(), column) == columns.end()) columns.push_back(column);
+        break;
+      }
+  return columns;
+}
+
+/// Why there is no form of this name: whoever writes an operator means an expression.
+absl::Status no_form(const std::string& name, const std::vector<std::string>& columns) {
+  const bool expression = name.find_first_of("+*/^() ") != name.npos;
+  if (expression)
+    return absl::InvalidArgumentError(
+        fmt::format("form: {}", std::string(ExpressionForm::make(name, columns).status().message())));
+  return absl::InvalidArgumentError(
+      fmt::format("form: '{}' is unknown; known forms: {}; or write an expression such as 'E + A*N^-alpha + B*D^-beta'",
+                  name, fmt::join(form_names(), ", ")));
+}
+
 absl::Status resolve_form(const FitOptions& options, Problem& problem) {
   const bool has_bounds = options.chance && options.ceiling;
   if (options.chance.has_value() != options.ceiling.has_value())
@@ -61,10 +88,10 @@ absl::Status resolve_form(const FitOptions& options, Problem& problem) {
         fmt::format("ceiling: must be above chance ({}), not {}", *options.chance, *options.ceiling));
   problem.better = has_bounds || rises(problem.observations) ? Better::kHigher : Better::kLower;
   const std::string name = !options.form.empty() ? options.form : default_form(options, problem);
-  problem.form = make_form(name, has_bounds ? Bounds{*options.chance, *options.ceiling} : Bounds{});
-  if (!problem.form)
-    return absl::InvalidArgumentError(
-        fmt::format("form: '{}' is unknown; known forms: {}", name, fmt::join(form_names(), ", ")));
+  const std::vector<std::string> columns =
+      !options.x.empty() ? options.x : columns_in(name, known_columns(problem.observations));
+  problem.form = make_form(name, has_bounds ? Bounds{*options.chance, *options.ceiling} : Bounds{}, columns);
+  if (!problem.form) return no_form(name, columns);
   if (problem.form->bounded() && !has_bounds)
     return absl::InvalidArgumentError(
         fmt::format("form: '{}' needs the score's chance and ceiling; give them, or have the trainer report "
@@ -224,6 +251,13 @@ absl::Status check_design(const FitOptions& options, Problem& problem) {
   return absl::OkStatus();
 }
 
+absl::Status make_ready(const FitOptions& options, Problem& problem) {
+  auto ready = problem.form->ready_for(make_sample(problem.points, problem).logx, problem.log_scale, options);
+  if (!ready.ok()) return ready.status();
+  if (*ready) problem.form = *std::move(ready);
+  return absl::OkStatus();
+}
+
 absl::Status pin_parameters(const FitOptions& options, Problem& problem) {
   if (options.fixed.empty()) return absl::OkStatus();
   auto pinned = Pinned::make(std::move(problem.form), options.fixed, problem.log_scale);
@@ -258,6 +292,14 @@ absl::Status scale_delta(const FitOptions& options, Problem& problem) {
 }
 
 }  // namespace
+
+std::string column_name(std::string_view symbol) {
+  constexpr std::pair<std::string_view, std::string_view> kSymbols[] = {
+      {"N", "params"}, {"D", "samples"}, {"C", "flops"}, {"U", "unique_samples"}, {"M", "tokens_per_param"}};
+  for (const auto& [letter, column] : kSymbols)
+    if (symbol == letter) return std::string(column);
+  return std::string(symbol);
+}
 
 double column_value(const Observation& o, const std::string& column) {
   if (column == "flops") return o.flops;
@@ -322,6 +364,7 @@ absl::StatusOr<Problem> make_problem(const std::vector<Observation>& observation
   if (absl::Status status = check_variation(problem); !status.ok()) return status;
   if (absl::Status status = check_design(options, problem); !status.ok()) return status;
   for (std::string& warning : unit_warnings(problem.observations)) problem.warnings.push_back(std::move(warning));
+  if (absl::Status status = make_ready(options, problem); !status.ok()) return status;
   if (absl::Status status = pin_parameters(options, problem); !status.ok()) return status;
   if (absl::Status status = scale_delta(options, problem); !status.ok()) return status;
   return problem;

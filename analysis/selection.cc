@@ -138,8 +138,7 @@ Trial try_split(const std::vector<Observation>& observations, const std::vector<
   }
   trial.form = law->form;
   const Predictor predictor(*law);
-  const std::unique_ptr<const Form> form =
-      make_form(law->form, law->chance && law->ceiling ? Bounds{*law->chance, *law->ceiling} : Bounds{});
+  const std::unique_ptr<const Form> form = form_of(*law);
   for (size_t t = 0; t < targets.size(); ++t) {
     const Target& target = targets[t];
     if (target.by <= split.threshold) continue;

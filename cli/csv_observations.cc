@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 #include <map>
-#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -17,8 +16,8 @@
 namespace scalelaw::cli {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kRoles = {
-    {{"N", "params"}, {"D", "samples"}, {"C", "flops"}, {"U", "unique_samples"}, {"M", "tokens_per_param"}}};
+/// The roles that have a symbol.
+constexpr std::array<const char*, 5> kSymbols = {"N", "D", "C", "U", "M"};
 
 /// Puts the option's name before what went wrong in it.
 absl::Status in_option(std::string_view option, const absl::Status& status) {
@@ -69,16 +68,16 @@ class Casting {
   absl::Status cast(std::map<std::string, std::string>& roles, std::vector<std::string>& x) const {
     for (const std::string& entry : query_.x) {
       const size_t equals = entry.find('=');
-      const std::string role = role_name(entry.substr(0, equals));
+      const std::string role = analysis::column_name(entry.substr(0, equals));
       const std::string column = equals == entry.npos ? column_for(entry) : entry.substr(equals + 1);
       if (!table_.has(column)) return in_option("--x", table_.numbers(column).status());
       if (!roles.emplace(role, column).second)
         return absl::InvalidArgumentError(fmt::format("--x: {} is given twice", role));
       x.push_back(role);
     }
-    for (const auto& [letter, name] : kRoles)
-      if (const std::string column = column_for(std::string(name)); table_.has(column))
-        roles.emplace(std::string(name), column);
+    for (const char* symbol : kSymbols)
+      if (const std::string column = column_for(symbol); table_.has(column))
+        roles.emplace(analysis::column_name(symbol), column);
     if (const std::vector<std::string> own = columns_of_form(); !own.empty()) return cast_for_form(own, roles, x);
     if (x.empty()) add_from_law(roles, x);
     return absl::OkStatus();
@@ -99,26 +98,24 @@ class Casting {
     for (const std::string& role : own)
       if (!roles.contains(role))
         return absl::InvalidArgumentError(
-            fmt::format("--x: which column holds {}? Write --x {}=COLUMN; columns of {}: {}", role, letter_of(role),
+            fmt::format("--x: which column holds {}? Write --x {}=COLUMN; columns of {}: {}", role, symbol_of(role),
                         query_.path, fmt::join(table_.columns(), ", ")));
     x = own;
     return absl::OkStatus();
   }
 
-  static std::string letter_of(const std::string& name) {
-    for (const auto& [letter, role] : kRoles)
-      if (name == role) return std::string(letter);
+  static std::string symbol_of(const std::string& name) {
+    for (const char* symbol : kSymbols)
+      if (name == analysis::column_name(symbol)) return symbol;
     return name;
   }
 
   /// The column of this name, or of the role's other name.
   std::string column_for(const std::string& name) const {
     if (table_.has(name)) return name;
-    for (const auto& [letter, role] : kRoles) {
-      if (name == role && table_.has(std::string(letter))) return std::string(letter);
-      if (name == letter && table_.has(std::string(role))) return std::string(role);
-    }
-    return name;
+    if (const std::string role = analysis::column_name(name); table_.has(role)) return role;
+    const std::string symbol = symbol_of(name);
+    return table_.has(symbol) ? symbol : name;
   }
 
   void add_from_law(std::map<std::string, std::string>& roles, std::vector<std::string>& x) const {
@@ -126,7 +123,7 @@ class Casting {
     // What is wrong with it, the fit says.
     if (!expression.ok()) return;
     for (const std::string& name : analysis::names(*expression)) {
-      const std::string role = role_name(name);
+      const std::string role = analysis::column_name(name);
       if (!roles.contains(role) && !table_.has(name)) continue;
       roles.emplace(role, name);
       if (std::find(x.begin(), x.end(), role) == x.end()) x.push_back(role);
@@ -182,12 +179,6 @@ void set_role(analysis::Observation& o, const std::string& role, double value) {
 }
 
 }  // namespace
-
-std::string role_name(const std::string& name) {
-  for (const auto& [letter, role] : kRoles)
-    if (name == letter) return std::string(role);
-  return name;
-}
 
 absl::StatusOr<CsvData> read_observations(const CsvQuery& query) {
   absl::StatusOr<CsvTable> read = read_csv(query.path);

@@ -13,8 +13,8 @@ namespace scalelaw::cli {
 struct CsvQuery {
   /// The file; `-` is standard input.
   std::string path;
-  /// What a law is of: `ROLE=COLUMN`, or `COLUMN`. Roles: N (params), D (samples), C (flops), U (unique_samples), M
-  /// (tokens_per_param), by letter or name; any other role is a column of that name.
+  /// What a law is of: `ROLE=COLUMN`, or `COLUMN`. Roles: N, D, C, U, M or the
+  /// names that analysis::column_name gives them; any other role is a column of that name.
   std::vector<std::string> x;
   /// The column that is predicted.
   std::string y;
@@ -35,9 +35,6 @@ struct CsvData {
   /// What the law is of, as `analysis::FitOptions::x`; empty where the query leaves it to the form.
   std::vector<std::string> x;
 };
-
-/// `params` for N, and so on; any other name is itself.
-std::string role_name(const std::string& name);
 
 /// Reads, derives, filters, checks. Roles that the query does not name are filled by columns that have a role's letter
 /// or name.

@@ -70,6 +70,17 @@ std::pair<std::string, double> assignment(const std::string& text) {
   return {text.substr(0, equals), value};
 }
 
+/// `NAME=LOW:HIGH`.
+std::pair<std::string, std::pair<double, double>> interval(const std::string& text) {
+  const size_t equals = text.find('='), colon = text.find(':', equals);
+  double low = 0, high = 0;
+  if (colon == text.npos || equals == 0 ||
+      !CLI::detail::lexical_cast(text.substr(equals + 1, colon - equals - 1), low) ||
+      !CLI::detail::lexical_cast(text.substr(colon + 1), high))
+    throw CLI::ValidationError(fmt::format("'{}': write NAME=LOW:HIGH", text));
+  return {text.substr(0, equals), {low, high}};
+}
+
 void add_csv_options(CLI::App& command, OfflineFit& fit) {
   CLI::Option* csv =
       command.add_option("--csv", fit.query.path, "Fit to this file, without a server; - is standard input");
@@ -92,6 +103,15 @@ void add_csv_options(CLI::App& command, OfflineFit& fit) {
             for (const std::string& text : texts) fit.options.fixed.insert(assignment(text));
           },
           "Of a CSV: hold a parameter at a value, such as A=520.8")
+      ->needs(csv)
+      ->take_all();
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--param",
+          [&fit](const auto& texts) {
+            for (const std::string& text : texts) fit.options.intervals.insert(interval(text));
+          },
+          "Of an expression: where to look for a parameter, such as alpha=0.01:3")
       ->needs(csv)
       ->take_all();
   command.add_option("--out,-o", fit.out, "Of a CSV: write the law's document to this file")->needs(csv);
@@ -210,7 +230,7 @@ void add_predict(CLI::App& app, Session& session) {
           [request](const auto& texts) {
             for (const std::string& text : texts) {
               const auto [column, value] = assignment(text);
-              (*request->mutable_at())[role_name(column)] = value;
+              (*request->mutable_at())[analysis::column_name(column)] = value;
             }
           },
           "Where to predict, for any column: NAME=NUMBER, N, D, C for params, samples, flops")

@@ -96,6 +96,27 @@ TEST_F(PublishedRuns, RowsAreFilteredAndColumnsDerived) {
   EXPECT_LT(expected, 234);
 }
 
+TEST_F(PublishedRuns, AnExpressionGivesWhatTheBuiltInFormGives) {
+  const std::string law_file = testing::TempDir() + "/expression.json";
+  const json law = law_of(scalelaw({"fit", "--csv", csv_, "--x", "N=N", "--x", "tokens=D", "--y", "loss", "--law",
+                                    "E + A*N^-alpha + B*tokens^-beta", "--objective", "huber", "--bootstrap", "50",
+                                    "--json", "--out", law_file}));
+  EXPECT_EQ(law["law"], "E + A*params^-alpha + B*tokens^-beta");
+  EXPECT_NEAR(law["objective"]["value"], 8.400931e-4, 1e-10);
+  EXPECT_NEAR(parameter(law, "E"), 1.783894, 1e-5);
+  EXPECT_NEAR(parameter(law, "beta"), 0.342002, 1e-5);
+  const json prediction = json::parse(
+      scalelaw({"predict", "--law-file", law_file, "--at", "N=7e10", "--at", "tokens=1.4e12", "--json"}).out);
+  EXPECT_NEAR(prediction["value"], 1.95817, 1e-4);
+}
+
+TEST_F(PublishedRuns, ColumnsInAnExpressionNeedNoNaming) {
+  const json law = law_of(scalelaw({"fit", "--csv", csv_, "--y", "loss", "--law", "E + A*N^-alpha + B*D^-beta",
+                                    "--param", "beta=0.1:0.3", "--bootstrap", "0", "--json"}));
+  EXPECT_EQ(law["x"], json({"params", "samples"}));
+  EXPECT_NEAR(parameter(law, "beta"), 0.3, 1e-9) << "the end of the interval on the side of the optimum";
+}
+
 TEST_F(PublishedRuns, AFixedParameterStays) {
   const json law = law_of(scalelaw({"fit", "--csv", csv_, "--y", "loss", "--law", "chinchilla", "--fix", "A=520.8",
                                     "--fix", "E=1.8", "--bootstrap", "50", "--json"}));
@@ -189,6 +210,9 @@ TEST(FitCsv, ErrorsNameTheOptionTheLineAndWhatExists) {
        kBadInput,
        "no parameter 'q'; its parameters: a, b"},
       {{"--csv", few, "--y", "loss", "--x", "N", "--fix", "q"}, kBadInput, "NAME=NUMBER"},
+      {{"--csv", few, "--y", "loss", "--x", "N", "--param", "q=1"}, kBadInput, "NAME=LOW:HIGH"},
+      {{"--csv", few, "--y", "loss", "--law", "a*N^"}, kBadInput, "at position 5\n  a*N^\n      ^"},
+      {{"--csv", few, "--y", "loss", "--law", "a*tokens^-b"}, kBadInput, "none of the names"},
       {{"--csv", few, "--y", "loss", "--x", "N", "--law", "power"}, kFailed, "too few points: 2 observations"},
       {{"--csv", flat, "--y", "loss", "--x", "N", "--law", "power"}, kFailed, "every point has params = 1000000"},
       {{"--csv", few, "--y", "loss", "--metric", "loss"}, kBadInput, "no --metric"},
