@@ -192,10 +192,10 @@ absl::StatusOr<std::unique_ptr<const Form>> ExpressionForm::ready_for(const Eige
                                                                       const std::vector<double>& log_scale,
                                                                       const FitOptions& options) const {
   const std::vector<std::string> parameters = parameter_names();
-  for (const auto& [name, interval] : options.intervals)
+  for (const auto& [name, interval] : options.search)
     if (std::find(parameters.begin(), parameters.end(), name) == parameters.end())
-      return absl::InvalidArgumentError(fmt::format(
-          "intervals: the expression has no parameter '{}'; its parameters: {}", name, fmt::join(parameters, ", ")));
+      return absl::InvalidArgumentError(fmt::format("search: the expression has no parameter '{}'; its parameters: {}",
+                                                    name, fmt::join(parameters, ", ")));
   std::unique_ptr<ExpressionForm> form(new ExpressionForm(*this));
   form->log_scale_ = log_scale;
   // Amplitudes of terms that keep their signs are positive. Where a term does not (a·ln x), none need be.
@@ -222,12 +222,12 @@ absl::StatusOr<std::unique_ptr<const Form>> ExpressionForm::ready_for(const Eige
 
 absl::StatusOr<Coordinate> ExpressionForm::linear_coordinate(const std::string& name, bool signs_vary,
                                                              const FitOptions& options) const {
-  const auto interval = options.intervals.find(name);
-  if (interval == options.intervals.end()) return Coordinate{name, signs_vary ? -kInfinity : 0, kInfinity, {}};
+  const auto interval = options.search.find(name);
+  if (interval == options.search.end()) return Coordinate{name, signs_vary ? -kInfinity : 0, kInfinity, {}};
   const auto [low, high] = interval->second;
   if (high != kInfinity || (low != 0 && low != -kInfinity))
     return absl::InvalidArgumentError(fmt::format(
-        "intervals: {} enters linearly and is solved for exactly; its interval can be 0:inf or -inf:inf, or fix it",
+        "search: {} enters linearly and is solved for exactly; its interval can be 0:inf or -inf:inf, or fix it",
         name));
   return Coordinate{name, low, high, {}};
 }
@@ -239,11 +239,11 @@ absl::StatusOr<Coordinate> ExpressionForm::searched_coordinate(size_t i, const E
   const bool exponent = role.kind == Role::Kind::kExponent;
   if (const auto fixed = options.fixed.find(name); fixed != options.fixed.end())
     return Coordinate{name, -kInfinity, kInfinity, {fixed->second}};
-  if (const auto interval = options.intervals.find(name); interval != options.intervals.end()) {
+  if (const auto interval = options.search.find(name); interval != options.search.end()) {
     const auto [low, high] = interval->second;
     if (!std::isfinite(low) || !std::isfinite(high) || !(low < high))
       return absl::InvalidArgumentError(
-          fmt::format("intervals: {} does not enter linearly; its interval must be finite, from low to high", name));
+          fmt::format("search: {} does not enter linearly; its interval must be finite, from low to high", name));
     logarithmic_[i] = low > 0 && !exponent;
     if (logarithmic_[i]) return scale_coordinate(name, low, high, 1, searched);
     return Coordinate{
@@ -281,7 +281,7 @@ absl::StatusOr<Coordinate> ExpressionForm::searched_coordinate(size_t i, const E
   if (rest && role.kind != Role::Kind::kUnknown) inverse.include(1 / *rest);
   if (inverse.empty() || !(inverse.low > 0))
     return absl::InvalidArgumentError(
-        fmt::format("intervals: nothing in the expression says how large {} is; give its interval, LOW:HIGH", name));
+        fmt::format("search: nothing in the expression says how large {} is; give its interval, LOW:HIGH", name));
   logarithmic_[i] = true;
   const Span scale = solved({inverse.low / kOrderOne, inverse.high * kOrderOne}, role.power);
   return scale_coordinate(name, scale.low, scale.high, kBeyondGrid, searched);

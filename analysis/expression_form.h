@@ -4,7 +4,7 @@
 // others are searched: exponents over 0.02 to 3 (0.005 to 4 where there is one alone; both signs where no minus sign
 // stands before them), scales such as the x0 of (x/x0) and the k of exp(-k*x) over what makes the quotient or product
 // matter at the points, on a logarithmic grid. Where nothing in the expression says how large a parameter is, the user
-// has to (`FitOptions::intervals`).
+// has to (`FitOptions::search`).
 #pragma once
 
 #include <memory>

@@ -120,9 +120,9 @@ Hold Form::hold(size_t, double value, const double*) const {
 
 absl::StatusOr<std::unique_ptr<const Form>> Form::ready_for(const Eigen::MatrixXd&, const std::vector<double>&,
                                                             const FitOptions& options) const {
-  if (!options.intervals.empty())
+  if (!options.search.empty())
     return absl::InvalidArgumentError(
-        fmt::format("intervals: only an expression is searched between given values, not {}", name()));
+        fmt::format("search: only an expression is searched between given values, not {}", name()));
   return nullptr;
 }
 

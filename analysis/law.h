@@ -67,7 +67,7 @@ struct FitOptions {
   /// Parameters that are held at a value, in natural units, while the others are fitted: name → value.
   std::map<std::string, double> fixed;
   /// Of an expression: where to look for parameters, name → [low, high].
-  std::map<std::string, std::pair<double, double>> intervals;
+  std::map<std::string, std::pair<double, double>> search;
   /// Bounds of a score: its value by guessing, and what its scorer gives to real data.
   std::optional<double> chance;
   std::optional<double> ceiling;

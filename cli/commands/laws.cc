@@ -109,7 +109,7 @@ void add_csv_options(CLI::App& command, OfflineFit& fit) {
       .add_option_function<std::vector<std::string>>(
           "--param",
           [&fit](const auto& texts) {
-            for (const std::string& text : texts) fit.options.intervals.insert(interval(text));
+            for (const std::string& text : texts) fit.options.search.insert(interval(text));
           },
           "Of an expression: where to look for a parameter, such as alpha=0.01:3")
       ->needs(csv)

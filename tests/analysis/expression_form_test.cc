@@ -215,9 +215,9 @@ TEST(ExpressionForm, ColumnsAreTheNamesThatObservationsHave) {
 TEST(ExpressionForm, IntervalsAndFixedValuesAreObserved) {
   const auto runs = curve_study(14, 3, [](double c) { return 1.5 + 400 * std::pow(c, -0.25); });
   FitOptions options = options_for("E + a*C^-b", {"flops"});
-  options.intervals["b"] = {0.3, 1};
+  options.search["b"] = {0.3, 1};
   EXPECT_NEAR(parameter(fitted(runs, options), "b"), 0.3, 1e-9);
-  options.intervals.clear();
+  options.search.clear();
   options.fixed = {{"E", 1.4}, {"b", 0.2}};
   const Law law = fitted(runs, options);
   EXPECT_EQ(parameter(law, "E"), 1.4);
@@ -242,14 +242,14 @@ TEST(ExpressionForm, ErrorsSayWhatIsWrong) {
   EXPECT_THAT(error(options_for("power-flor", {})), HasSubstr("'power-flor' is unknown; known forms: power"));
   EXPECT_THAT(error(options_for("exp(q)*C^-b", {"flops"})), HasSubstr("nothing in the expression says how large q is"));
   FitOptions unknown = options_for("E + a*C^-b", {"flops"});
-  unknown.intervals["q"] = {0, 1};
+  unknown.search["q"] = {0, 1};
   EXPECT_THAT(error(unknown), HasSubstr("no parameter 'q'; its parameters: E, a, b"));
   FitOptions linear = options_for("E + a*C^-b", {"flops"});
-  linear.intervals["a"] = {0, 1};
+  linear.search["a"] = {0, 1};
   EXPECT_THAT(error(linear), HasSubstr("a enters linearly"));
   FitOptions built_in = options_for("power", {"flops"});
-  built_in.intervals["b"] = {0, 1};
-  EXPECT_THAT(error(built_in), HasSubstr("intervals: only"));
+  built_in.search["b"] = {0, 1};
+  EXPECT_THAT(error(built_in), HasSubstr("search: only"));
 }
 
 }  // namespace
