@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <mutex>
+#include <set>
 #include <utility>
 
 #include "analysis/law.h"
@@ -231,6 +233,25 @@ TEST(Fit, DefaultFormIsAFloorForALossAndBoundedForAScore) {
   options.chance = 0.1;
   options.ceiling = 1;
   EXPECT_EQ(fit(rising, options)->form, "bounded");
+}
+
+TEST(Fit, TellsHowManyDrawsAreDone) {
+  for (const char* resample : {"pairs", "model"}) {
+    FitOptions options;
+    options.form = "chinchilla";
+    options.bootstrap = 120;
+    options.resample = resample;
+    options.threads = 2;
+    std::mutex mutex;
+    std::set<int> told;
+    options.progress = [&](int draws) {
+      const std::lock_guard lock(mutex);
+      told.insert(draws);
+    };
+    ASSERT_TRUE(fit(chinchilla_runs(), options).ok());
+    EXPECT_EQ(*told.rbegin(), 120) << resample;
+    EXPECT_GT(told.size(), 1u);
+  }
 }
 
 }  // namespace
