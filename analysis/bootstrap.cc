@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <map>
 
@@ -176,9 +177,23 @@ class ResidualBootstrap {
   Eigen::VectorXd shock_;
 };
 
+/// Counts draws over all threads.
+class Count {
+ public:
+  explicit Count(const std::function<void(int)>& progress) : progress_(progress) {}
+  void add(int draws) {
+    const int done = done_ += draws;
+    if (progress_) progress_(done);
+  }
+
+ private:
+  const std::function<void(int)>& progress_;
+  std::atomic<int> done_{0};
+};
+
 std::vector<Draw> drawing_bootstrap(const Problem& problem, const Sample& sample, const Optimum& optimum,
                                     const Noise& noise, Resampling resampling, int count, std::uint64_t seed,
-                                    int threads) {
+                                    int threads, Count& done) {
   const std::vector<std::vector<int>> units = resampling_units(problem, resampling);
   const int drawn = drawn_units(static_cast<int>(units.size()), static_cast<int>(sample.y.size()),
                                 static_cast<int>(optimum.coordinates.size()));
@@ -197,14 +212,18 @@ std::vector<Draw> drawing_bootstrap(const Problem& problem, const Sample& sample
     const std::vector<Optimum> optima = resampler.minimise(weights);
     for (int d = from; d < to; ++d)
       draws[d].parameters = problem.form->parameters(optima[d - from].coordinates.data(), problem.log_scale.data());
+    done.add(to - from);
   });
   return draws;
 }
 
 template <class Bootstrap>
-std::vector<Draw> draw_each(const Bootstrap& bootstrap, int count, int threads) {
+std::vector<Draw> draw_each(const Bootstrap& bootstrap, int count, int threads, Count& done) {
   std::vector<Draw> draws(count);
-  parallel_for(count, threads, [&](int d) { draws[d] = bootstrap.draw(d); });
+  parallel_for(count, threads, [&](int d) {
+    draws[d] = bootstrap.draw(d);
+    done.add(1);
+  });
   return draws;
 }
 
@@ -275,16 +294,18 @@ int drawn_units(int units, int rows, int parameters) {
 }
 
 std::vector<Draw> bootstrap(const Problem& problem, const Sample& sample, const Optimum& optimum, const Noise& noise,
-                            Resampling resampling, int count, std::uint64_t seed, int threads) {
+                            Resampling resampling, int count, std::uint64_t seed, int threads,
+                            const std::function<void(int draws)>& progress) {
+  Count done(progress);
   switch (resampling) {
     case Resampling::kPairs:
     case Resampling::kCluster:
-      return drawing_bootstrap(problem, sample, optimum, noise, resampling, count, seed, threads);
+      return drawing_bootstrap(problem, sample, optimum, noise, resampling, count, seed, threads, done);
     case Resampling::kResidual:
     case Resampling::kWild:
-      return draw_each(ResidualBootstrap(problem, sample, optimum, noise, resampling, seed), count, threads);
+      return draw_each(ResidualBootstrap(problem, sample, optimum, noise, resampling, seed), count, threads, done);
     case Resampling::kModel:
-      return draw_each(ModelBootstrap(problem, optimum, noise, seed), count, threads);
+      return draw_each(ModelBootstrap(problem, optimum, noise, seed), count, threads, done);
   }
   return {};
 }

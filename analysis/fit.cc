@@ -282,7 +282,8 @@ absl::StatusOr<Law> fit(const std::vector<Observation>& observations, const FitO
   for (const Optimum& optimum : optima)
     law.basins.push_back(
         {problem.form->parameters(optimum.coordinates.data(), problem.log_scale.data()), optimum.objective});
-  law.draws = bootstrap(problem, sample, best, noise, *resampling, options.bootstrap, options.seed, options.threads);
+  law.draws = bootstrap(problem, sample, best, noise, *resampling, options.bootstrap, options.seed, options.threads,
+                        options.progress);
   law.resample = name_of(*resampling);
   law.intervals = name_of(*intervals);
   law.sigma = noise.sigma;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -95,6 +96,8 @@ struct FitOptions {
   std::uint64_t seed = 0;
   /// 0: one per core. The result does not depend on it.
   int threads = 0;
+  /// Called with the number of draws done so far, from any thread. The result does not depend on it.
+  std::function<void(int draws)> progress;
   /// Carried into the law unchanged: provenance that only the caller knows.
   std::string observations_hash;
   std::string code_version;

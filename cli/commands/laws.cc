@@ -81,8 +81,28 @@ std::pair<std::string, std::pair<double, double>> interval(const std::string& te
   return {text.substr(0, equals), {low, high}};
 }
 
+/// `NAME=LOW:HIGH`.
+std::pair<std::string, std::pair<double, double>> interval(const std::string& text) {
+  const size_t equals = text.find('='), colon = text.find(':', equals);
+  double low = 0, high = 0;
+  if (colon == text.npos || equals == 0 ||
+      !CLI::detail::lexical_cast(text.substr(equals + 1, colon - equals - 1), low) ||
+      !CLI::detail::lexical_cast(text.substr(colon + 1), high))
+    throw CLI::ValidationError(fmt::format("'{}': write NAME=LOW:HIGH", text));
+  return {text.substr(0, equals), {low, high}};
+}
+
 void add_csv_options(CLI::App& command, OfflineFit& fit) {
   CLI::Option* csv = add_csv_query(command, fit.query, "Fit to this file, without a server; - is standard input");
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--param",
+          [&fit](const auto& texts) {
+            for (const std::string& text : texts) fit.options.search.insert(interval(text));
+          },
+          "Of an expression: where to look for a parameter, such as alpha=0.01:3")
+      ->needs(csv)
+      ->take_all();
   command
       .add_option_function<std::vector<std::string>>(
           "--param",

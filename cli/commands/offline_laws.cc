@@ -8,6 +8,7 @@
 
 #include "cli/commands/law_text.h"
 #include "cli/csv_table.h"
+#include "cli/fit_progress.h"
 #include "proto/choice_answers.h"
 #include "proto/law_messages.h"
 
@@ -40,7 +41,12 @@ void fit_csv(Session& session, OfflineFit fit) {
   std::erase_if(data->observations,
                 [&](const analysis::Observation& o) { return !analysis::within_flops(fit.options, o.flops); });
   fit.options.observations_hash = observations_hash(fit.options.metric, data->observations);
-  const absl::StatusOr<analysis::Law> law = fit_law(data->observations, fit.options);
+  absl::StatusOr<analysis::Law> law = absl::UnknownError("");
+  {
+    FitProgress progress(fit.options.bootstrap);
+    fit.options.progress = [&progress](int draws) { progress.report(draws); };
+    law = fit_law(data->observations, fit.options);
+  }
   if (!law.ok()) {
     session.exit_code = report(law.status());
     return;

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <mutex>
+#include <set>
 #include <utility>
 
 #include "analysis/law.h"
@@ -241,6 +243,25 @@ TEST(Observation, TokensPerParamFollowFromWhatIsThere) {
   run.columns["tokens_per_param"] = 19;
   EXPECT_EQ(column_value(run, "tokens_per_param"), 19) << "what was given counts";
   EXPECT_TRUE(std::isnan(column_value(Observation(), "tokens_per_param")));
+}
+
+TEST(Fit, TellsHowManyDrawsAreDone) {
+  for (const char* resample : {"pairs", "model"}) {
+    FitOptions options;
+    options.form = "chinchilla";
+    options.bootstrap = 120;
+    options.resample = resample;
+    options.threads = 2;
+    std::mutex mutex;
+    std::set<int> told;
+    options.progress = [&](int draws) {
+      const std::lock_guard lock(mutex);
+      told.insert(draws);
+    };
+    ASSERT_TRUE(fit(chinchilla_runs(), options).ok());
+    EXPECT_EQ(*told.rbegin(), 120) << resample;
+    EXPECT_GT(told.size(), 1u);
+  }
 }
 
 }  // namespace
