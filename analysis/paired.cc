@@ -69,9 +69,16 @@ void sort_runs(Side& a, Side& b) {
   for (auto& [key, rows] : rows_b) b.own.push_back(std::move(rows));
 }
 
+/// The share of its runs that a replicate of this side draws (see `drawn_units`).
+double drawn_share(const Side& side) {
+  const auto units = static_cast<int>(side.common.size() + side.own.size());
+  const auto free = static_cast<int>(side.problem.form->coordinates(side.sample.logx).size());
+  return static_cast<double>(drawn_units(units, static_cast<int>(side.sample.y.size()), free)) / units;
+}
+
 /// The same stream of random numbers for both sides chooses the common runs; each side's own are chosen apart.
 std::vector<Draw> draw_together(const Side& side, const Law& law, const FitOptions& options, std::uint64_t seed,
-                                std::uint64_t side_stream) {
+                                std::uint64_t side_stream, double share) {
   const Optimum best = minimise(*side.problem.form, side.sample, side.problem.criterion).front();
   const Noise noise = estimate_noise(side.problem, side.sample, best);
   const Resampler resampler(*side.problem.form, side.sample, side.problem.criterion, best);
@@ -82,9 +89,9 @@ std::vector<Draw> draw_together(const Side& side, const Law& law, const FitOptio
     Eigen::MatrixXd weights = Eigen::MatrixXd::Zero(side.sample.y.size(), to - from);
     for (int d = from; d < to; ++d) {
       Random shared(seed, static_cast<std::uint64_t>(d)), alone(seed ^ side_stream, static_cast<std::uint64_t>(d));
-      for (size_t i = 0; i < side.common.size(); ++i)
+      for (long i = std::lround(share * static_cast<double>(side.common.size())); i > 0; --i)
         for (int row : side.common[shared.below(side.common.size())]) weights(row, d - from) += 1;
-      for (size_t i = 0; i < side.own.size(); ++i)
+      for (long i = std::lround(share * static_cast<double>(side.own.size())); i > 0; --i)
         for (int row : side.own[alone.below(side.own.size())]) weights(row, d - from) += 1;
       draws[d].sigma = law.sigma * std::sqrt(noise.dof / alone.chi_squared(noise.dof));
     }
@@ -130,8 +137,9 @@ absl::StatusOr<PairedFit> fit_paired(const std::vector<Observation>& observation
   result.a = std::move(*law_a);
   result.b = std::move(*law_b);
   if (result.paired) {
-    result.a.draws = draw_together(*a, result.a, options_a, options_a.seed, 0xa);
-    result.b.draws = draw_together(*b, result.b, options_b, options_b.seed, 0xb);
+    const double share = std::min(drawn_share(*a), drawn_share(*b));
+    result.a.draws = draw_together(*a, result.a, options_a, options_a.seed, 0xa, share);
+    result.b.draws = draw_together(*b, result.b, options_b, options_b.seed, 0xb, share);
   }
   return result;
 }
