@@ -13,6 +13,10 @@ namespace {
 
 /// Grid minima that are polished in each draw, besides the optimum of the whole sample.
 constexpr size_t kMaxStarts = 3;
+/// Grids and samples up to these sizes get the full search for each draw: it is cheap there, and a few rows more or
+/// less make another minimum the best.
+constexpr size_t kSmallGrid = 64;
+constexpr Eigen::Index kFewRows = 1000;
 /// Rows, and coefficients of these, that are worked on together: what fits into a core's own cache.
 constexpr Eigen::Index kBlockRows = 256;
 constexpr Eigen::Index kBlockProducts = 64;
@@ -69,8 +73,9 @@ Resampler::Resampler(const Form& form, const Sample& sample, const Criterion& cr
       linear_(optimum.coordinates.size() - static_cast<Eigen::Index>(grid_.axes.size())),
       features_(linear_ * (linear_ + 1) / 2 + linear_ + 1),
       scale_(sample.y.size()) {
-  several_minima_ = analysis::minimise(form, sample, criterion).size() > 1;
-  if (several_minima_) return;
+  full_search_ = (grid_.size <= kSmallGrid && sample.y.size() <= kFewRows) ||
+                 analysis::minimise(form, sample, criterion).size() > 1;
+  if (full_search_) return;
   Workspace work;
   Eigen::VectorXd curve;
   form.values(optimum.coordinates.data(), sample.logx, work, curve);
@@ -146,7 +151,7 @@ std::vector<double> Resampler::coefficients(const Eigen::MatrixXd& weights, Eige
 
 std::vector<Optimum> Resampler::minimise(const Eigen::MatrixXd& weights) const {
   std::vector<Optimum> optima;
-  if (several_minima_) {
+  if (full_search_) {
     for (Eigen::Index d = 0; d < weights.cols(); ++d) {
       const std::vector<Optimum> found = analysis::minimise(form_, drawn_rows(weights.col(d)), criterion_);
       optima.push_back(found.empty() ? optimum_ : found.front());

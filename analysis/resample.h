@@ -20,7 +20,7 @@ namespace scalelaw::analysis {
 /// are polished under the true criterion, as is the optimum of the whole sample.
 ///
 /// Where the whole sample has several minima, which of them is best may change from draw to draw, and weights that suit
-/// one of them hide the others: then each draw gets the full search of `minimise`.
+/// one of them hide the others: then, and where it is cheap anyway, each draw gets the full search of `minimise`.
 ///
 /// Rows are visited in blocks: room is needed for a block's coefficients, never for those of all rows.
 class Resampler {
@@ -56,7 +56,7 @@ class Resampler {
   /// Distinct columns, in the order of their grid points; distinct coefficients, as products of two of these.
   std::vector<Source> columns_;
   std::vector<std::pair<int, int>> products_;
-  bool several_minima_ = false;
+  bool full_search_ = false;
   /// What a row's squared deviation from y counts.
   Eigen::VectorXd scale_;
 
