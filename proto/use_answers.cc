@@ -145,6 +145,11 @@ std::vector<double> candidate_sizes(const v1::PlanRequest& request,
   return thinned({sizes.begin(), sizes.end()});
 }
 
+double three_digits(double value) {
+  const double unit = std::pow(10, std::floor(std::log10(value)) - 2);
+  return std::round(value / unit) * unit;
+}
+
 /// The study's budgets and further ones in their ratio, as far as the money goes.
 std::vector<double> candidate_budgets(const v1::PlanRequest& request,
                                       const std::vector<analysis::Observation>& observations) {
@@ -167,7 +172,7 @@ std::vector<double> candidate_budgets(const v1::PlanRequest& request,
           : std::clamp(std::pow(budgets.back() / budgets.front(), 1.0 / static_cast<double>(budgets.size() - 1)), 1.5,
                        4.0);
   const double most = request.flops() > 0 ? request.flops() : kFurther * budgets.back();
-  while (budgets.back() * ratio <= most) budgets.push_back(budgets.back() * ratio);
+  while (budgets.back() * ratio <= most) budgets.push_back(three_digits(budgets.back() * ratio));
   std::erase_if(budgets, [most](double budget) { return budget > most; });
   return thinned(budgets);
 }
@@ -296,6 +301,7 @@ absl::StatusOr<v1::RunPlan> answer(const v1::PlanRequest& request, const analysi
   const absl::StatusOr<analysis::Plan> plan = analysis::plan(law, observations, options);
   if (!plan.ok()) return plan.status();
   v1::RunPlan message = to_message(*plan, law.metric);
+  if (request.has_best_params_at_flops()) message.set_best_params_at_flops(request.best_params_at_flops());
   *message.mutable_cost() = *cost;
   return message;
 }

@@ -60,10 +60,10 @@ std::string ranking_text(const v1::Ranking& ranking, const Terminal& terminal) {
     std::vector<Cell> cells = {
         {"  " + form.form(), form.survives() ? Color::kBold : Color::kNone},
         {fmt::format("{}", fmt::join(form.x(), ", "))},
-        {percent(form.error())},
-        {form.excess() > 0 ? fmt::format("{} ± {}", percent(form.excess()), percent(form.excess_se())) : ""},
-        {signed_percent(form.bias())},
-        {form.has_coverage95() ? percent(form.coverage95()) : ""},
+        {fitted ? percent(form.error()) : "–"},
+        {fitted && form.excess() > 0 ? fmt::format("{} ± {}", percent(form.excess()), percent(form.excess_se())) : ""},
+        {fitted ? signed_percent(form.bias()) : ""},
+        {fitted && form.has_coverage95() ? percent(form.coverage95()) : ""},
         {form.has_weight() && form.weight() > 0 ? fmt::format("{:.2f}", form.weight()) : ""}};
     for (const auto& [low, high] : ranges) {
       const auto found =
@@ -111,12 +111,6 @@ std::string approaches_text(const v1::ApproachesResponse& response, const Termin
       text += fmt::format("  {} and {} disagree in {}: {:.4g} and {:.4g}, z = {:.1f} (from {:.1f} on)\n", one.a(),
                           one.b(), one.quantity() == "params" ? "ln N*" : "the exponent of N*", one.a_value(),
                           one.b_value(), one.z(), one.critical());
-  for (const v1::Approach& one : response.approaches()) {
-    std::map<std::string, int> reasons;
-    for (const v1::BudgetWithout& skipped : one.skipped()) ++reasons[skipped.reason()];
-    for (const auto& [reason, count] : reasons)
-      text += fmt::format("  {}: {} budgets have no optimum: {}\n", one.name(), count, reason);
-  }
   for (const v1::Approach& one : response.approaches())
     for (const std::string& warning : one.warnings())
       text += terminal.paint(Color::kYellow, fmt::format("  warning: {}: {}", one.name(), warning)) + "\n";

@@ -41,7 +41,7 @@ std::vector<Cell> row(const std::string& name, const v1::Estimate& estimate, con
 }
 
 std::string cost_text(const v1::TrainingCost& cost) {
-  const std::string size = cost.exponent() == 1 ? "N" : fmt::format("N^{:.4g}", cost.exponent());
+  const std::string size = std::abs(cost.exponent() - 1) < 5e-5 ? "N" : fmt::format("N^{:.4g}", cost.exponent());
   const std::string source = cost.source() == "fitted"    ? "fitted to what the runs have measured"
                              : cost.source() == "default" ? "nothing measured; --cost says otherwise"
                                                           : "as given";
@@ -161,8 +161,15 @@ std::string plan_text(const v1::RunPlan& plan, const Terminal& terminal) {
   std::string text = terminal.paint(Color::kBold, fmt::format("{} runs for {}{}", plan.runs_size(),
                                                               format_flops(plan.flops()), by_law(plan.law_id()))) +
                      "\n";
-  text += fmt::format("  {} at the target: {} ± {} now, ± {} with them (95 %, the law's curve)\n", plan.metric(),
-                      format_value(plan.target()), format_value(plan.curve_before()), format_value(plan.curve_after()));
+  // Of a best size the widths are those of its logarithm: shares of it.
+  const bool best_size = plan.has_best_params_at_flops();
+  const Format width = best_size ? Format(share) : Format(format_value);
+  const std::string target = best_size
+                                 ? fmt::format("the best size for {}: {} params",
+                                               format_flops(plan.best_params_at_flops()), format_count(plan.target()))
+                                 : fmt::format("{} at the target: {}", plan.metric(), format_value(plan.target()));
+  text += fmt::format("  {} ± {} now, ± {} with them (95 %, the law's curve)\n", target, width(plan.curve_before()),
+                      width(plan.curve_after()));
   if (plan.run_after() > 0)
     text += fmt::format("  one new run there: ± {} now, ± {} with them\n", format_value(plan.run_before()),
                         format_value(plan.run_after()));
@@ -182,7 +189,7 @@ std::string plan_text(const v1::RunPlan& plan, const Terminal& terminal) {
                     {format_scientific(run.flops())},
                     {std::to_string(run.seed())},
                     {share(run.contribution())},
-                    {fmt::format("± {}", format_value(run.half_width()))}});
+                    {fmt::format("± {}", width(run.half_width()))}});
   }
   text += table({{"  run", true},
                  {"params", true},

@@ -27,14 +27,14 @@ std::map<double, const v1::Run*> models_of(const std::vector<v1::Run>& runs) {
   return models;
 }
 
-/// What is to be trained of one size: budget in FLOPs → seeds.
-using Budgets = std::map<double, std::set<int64_t>>;
+/// What is to be trained of one size: seeds → budgets in FLOPs.
+using Budgets = std::map<std::set<int64_t>, std::set<double>>;
 
 class Builder {
  public:
   Builder(v1::SweepSpec& sweep, const SpecOf& spec_of) : sweep_(sweep), spec_of_(spec_of) {}
 
-  /// Stages for one size: budgets with the same seeds share one.
+  /// Stages for one size: budgets with the same seeds share one, and so do sizes that differ by parameters alone.
   absl::Status add(const v1::Run& model, const Budgets& budgets) {
     const absl::StatusOr<v1::SweepSpec> origin = spec_of_(model.sweep_id());
     if (!origin.ok()) return origin.status();
@@ -45,24 +45,34 @@ class Builder {
     v1::StageSpec base = *stage;
     for (auto& [artifact, producer] : *base.mutable_needs()) producer = bring(*origin, producer);
     base.set_study(model.study());
-    *base.mutable_params() = model.params();
+    base.clear_params();
     base.clear_grid();
     base.clear_list();
     base.clear_holdout();
-    std::map<std::set<int64_t>, std::vector<double>> by_seeds;
-    for (const auto& [flops, seeds] : budgets) by_seeds[seeds].push_back(flops);
-    for (const auto& [seeds, flops] : by_seeds) {
-      v1::StageSpec& added = *sweep_.add_stages();
-      added = base;
-      added.set_name(fmt::format("next-{}", ++number_));
-      added.mutable_budget()->Clear();
-      added.mutable_budget()->mutable_flops()->Assign(flops.begin(), flops.end());
-      added.mutable_seeds()->Assign(seeds.begin(), seeds.end());
+    for (const auto& [seeds, flops] : budgets) {
+      base.mutable_budget()->Clear();
+      base.mutable_budget()->mutable_flops()->Assign(flops.begin(), flops.end());
+      base.mutable_seeds()->Assign(seeds.begin(), seeds.end());
+      *shared(base).add_list() = model.params();
     }
     return absl::OkStatus();
   }
 
  private:
+  /// The planned stage that is like this one but for its list; made if there is none.
+  v1::StageSpec& shared(v1::StageSpec stage) {
+    for (v1::StageSpec& one : *sweep_.mutable_stages()) {
+      if (!planned_.contains(one.name())) continue;
+      v1::StageSpec without_list = one;
+      without_list.clear_list();
+      stage.set_name(one.name());
+      if (MessageDifferencer::Equals(without_list, stage)) return one;
+    }
+    stage.set_name(fmt::format("next-{}", planned_.size() + 1));
+    planned_.insert(stage.name());
+    return *sweep_.add_stages() = stage;
+  }
+
   /// The name under which a stage of the origin, with all that it needs itself, is in the sweep.
   std::string bring(const v1::SweepSpec& origin, const std::string& name) {
     for (v1::StageSpec stage : origin.stages()) {
@@ -86,14 +96,22 @@ class Builder {
 
   v1::SweepSpec& sweep_;
   const SpecOf& spec_of_;
-  int number_ = 0;
+  /// Names of the stages that are new.
+  std::set<std::string> planned_;
 };
+
+/// Budgets that the same seeds are wanted for, together.
+Budgets by_seeds(const std::map<double, std::set<int64_t>>& seeds_of) {
+  Budgets budgets;
+  for (const auto& [flops, seeds] : seeds_of) budgets[seeds].insert(flops);
+  return budgets;
+}
 }  // namespace
 
 absl::StatusOr<PlannedSweep> planned_sweep(const v1::RunPlan& plan, const std::string& name, const std::string& study,
                                            const std::vector<v1::Run>& study_runs, const SpecOf& spec_of) {
   const std::map<double, const v1::Run*> models = models_of(study_runs);
-  std::map<const v1::Run*, Budgets> wanted;
+  std::map<const v1::Run*, std::map<double, std::set<int64_t>>> wanted;
   std::set<double> unknown;
   for (const v1::PlannedRun& run : plan.runs()) {
     const auto size = run.at().find("params");
@@ -121,7 +139,7 @@ absl::StatusOr<PlannedSweep> planned_sweep(const v1::RunPlan& plan, const std::s
   // By size, not by where the runs lie in memory.
   for (const auto& [params, model] : models)
     if (const auto found = wanted.find(model); found != wanted.end())
-      if (absl::Status status = builder.add(*model, found->second); !status.ok()) return status;
+      if (absl::Status status = builder.add(*model, by_seeds(found->second)); !status.ok()) return status;
   return result;
 }
 
