@@ -70,14 +70,17 @@ LikelihoodScale likelihood_scale(const Problem& problem, const Linearised& linea
   }
   const Criterion& criterion = problem.criterion;
   const double bandwidth = robust_sigma(linearised.residual) * std::pow(static_cast<double>(rows), -1.0 / 3);
-  double square = 0, slope = 0;
+  double square = 0, slope = 0, steepest = 0;
   for (double r : linearised.residual) {
+    const double here = (criterion.slope(r + bandwidth) - criterion.slope(r - bandwidth)) / (2 * bandwidth);
     square += criterion.slope(r) * criterion.slope(r);
-    slope += (criterion.slope(r + bandwidth) - criterion.slope(r - bandwidth)) / (2 * bandwidth);
+    slope += here;
+    steepest = std::max(steepest, here);
   }
-  const auto parameters = static_cast<Eigen::Index>(linearised.jacobian.cols());
-  const auto dof = static_cast<int>(std::max<Eigen::Index>(1, rows - parameters));
-  slope = std::max(slope / static_cast<double>(rows), 1e-300);
+  const auto parameters = static_cast<double>(linearised.jacobian.cols());
+  const auto dof = static_cast<int>(std::max(1.0, static_cast<double>(rows) - parameters));
+  // A fit with a kink passes through as many points as it has parameters: their residuals say nothing of the noise.
+  slope = std::max((slope - parameters * steepest) / dof, 0.1 * slope / static_cast<double>(rows));
   return {square / dof / slope, square / dof / (slope * slope), dof};
 }
 

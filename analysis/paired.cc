@@ -90,9 +90,9 @@ std::vector<Draw> draw_together(const Side& side, const Law& law, const FitOptio
     for (int d = from; d < to; ++d) {
       Random shared(seed, static_cast<std::uint64_t>(d)), alone(seed ^ side_stream, static_cast<std::uint64_t>(d));
       for (long i = std::lround(share * static_cast<double>(side.common.size())); i > 0; --i)
-        for (int row : side.common[shared.below(side.common.size())]) weights(row, d - from) += 1;
+        for (int row : side.common[shared.below(side.common.size())]) weights(row, d - from) += side.sample.weight[row];
       for (long i = std::lround(share * static_cast<double>(side.own.size())); i > 0; --i)
-        for (int row : side.own[alone.below(side.own.size())]) weights(row, d - from) += 1;
+        for (int row : side.own[alone.below(side.own.size())]) weights(row, d - from) += side.sample.weight[row];
       draws[d].sigma = law.sigma * std::sqrt(noise.dof / alone.chi_squared(noise.dof));
     }
     const std::vector<Optimum> optima = resampler.minimise(weights);

@@ -183,6 +183,11 @@ TEST(Bca, IsThePercentileIntervalWithoutBiasOrSkewAndFollowsBothWithThem) {
   EXPECT_NEAR(corrected.high, normal_cdf(0.25335 + (0.25335 + 1.95996) / (1 - 0.1 * 2.21331)), 2e-3);
 }
 
+TEST(Bca, WarnsOfFewPoints) {
+  EXPECT_TRUE(warns(*fit(curve_study(8, 2, straight, 0.01), of_all("power", "", "bca")), "rests on 8 points"));
+  EXPECT_FALSE(warns(*fit(curve_study(40, 1.3, straight, 0.01), of_all("power", "", "bca")), "bca"));
+}
+
 TEST(Identification, SaysWhichParametersTradeOff) {
   const auto law = fit(curve_study(6, 1.05, floored, 1e-5), of_all("power-floor"));
   ASSERT_TRUE(law.ok()) << law.status();
