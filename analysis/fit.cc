@@ -6,6 +6,8 @@
 
 #include "absl/status/status.h"
 #include "analysis/bootstrap.h"
+#include "analysis/breaks.h"
+#include "analysis/chain.h"
 #include "analysis/hygiene.h"
 #include "analysis/intervals.h"
 #include "analysis/law.h"
@@ -29,16 +31,6 @@ constexpr double kNoSay = 0.005;
 
 std::string_view name_of(Penalty penalty) {
   return penalty == Penalty::kL2 ? "l2" : penalty == Penalty::kHuber ? "huber" : "lad";
-}
-
-double r_squared(const Law& law, const Form& form) {
-  double mean = 0, about_curve = 0, about_mean = 0;
-  for (const Point& p : law.points) mean += p.value / static_cast<double>(law.points.size());
-  for (const Point& p : law.points) {
-    about_curve += std::pow(p.value - form.value(law.basins[0].parameters.data(), p.x.data()), 2);
-    about_mean += std::pow(p.value - mean, 2);
-  }
-  return about_mean > 0 ? 1 - about_curve / about_mean : 0;
 }
 
 /// Of ln x and ln y, for a law of one column with positive values; else 0.
@@ -263,9 +255,38 @@ absl::Status add_rivals(const std::vector<Observation>& observations, const FitO
   return absl::OkStatus();
 }
 
+/// `broken-power-auto`: the number of breaks is chosen first, then that form fitted to all points.
+absl::StatusOr<Law> fit_chosen_breaks(const std::vector<Observation>& observations, FitOptions options) {
+  options.form = "broken-power";
+  const absl::StatusOr<Problem> problem = make_problem(observations, options);
+  if (!problem.ok()) return problem.status();
+  const auto chosen = choose_breaks(make_sample(problem->points, *problem), problem->criterion);
+  if (!chosen.ok()) return chosen.status();
+  options.form = chosen->form;
+  absl::StatusOr<Law> law = fit(observations, options);
+  if (law.ok())
+    law->warnings.push_back(fmt::format("{} chosen by the error beyond the fitted points; with 1, 2, … breaks: {:.4g}",
+                                        chosen->form, fmt::join(chosen->held_out_rmse, ", ")));
+  return law;
+}
+
 }  // namespace
 
+double r_squared(const Law& law, const Form& form) {
+  double mean = 0, about_curve = 0, about_mean = 0;
+  for (const Point& p : law.points) mean += p.value / static_cast<double>(law.points.size());
+  for (const Point& p : law.points) {
+    about_curve += std::pow(p.value - form.value(law.basins[0].parameters.data(), p.x.data()), 2);
+    about_mean += std::pow(p.value - mean, 2);
+  }
+  return about_mean > 0 ? 1 - about_curve / about_mean : 0;
+}
+
 absl::StatusOr<Law> fit(const std::vector<Observation>& observations, const FitOptions& options) {
+  if (options.form == "broken-power-auto") return fit_chosen_breaks(observations, options);
+  if (!split_chain(options.form).link.empty())
+    return absl::InvalidArgumentError(
+        fmt::format("form: '{}' is fitted in two stages, to losses and to scores (fit_chain)", options.form));
   const absl::StatusOr<Fitted> fitted = search(observations, options);
   if (!fitted.ok()) return fitted.status();
   const auto& [problem, sample, optima] = *fitted;

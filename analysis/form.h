@@ -16,13 +16,14 @@ namespace scalelaw::analysis {
 struct FitOptions;
 
 /// Most parameters that any form may have: small vectors and matrices live on the stack.
-inline constexpr int kMaxParameters = 12;
+inline constexpr int kMaxParameters = 16;
 using SmallVector = Eigen::Matrix<double, Eigen::Dynamic, 1, 0, kMaxParameters, 1>;
 using SmallMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, 0, kMaxParameters, kMaxParameters>;
 
 /// One parameter as the search sees it: in units in which every column's geometric mean is 1.
 struct Coordinate {
   std::string name;
+  /// Of a linear coordinate, low is 0 or −∞.
   double low = 0;
   double high = 0;
   /// Values that the exhaustive search visits. Empty: the parameter enters linearly and is eliminated instead.
@@ -52,6 +53,9 @@ struct Bounds {
   double ceiling = 1;
 };
 
+struct Criterion;
+struct Sample;
+
 /// What a form computes once per set of coordinates and uses twice; contents private to the form.
 struct Workspace {
   Eigen::MatrixXd terms;
@@ -76,9 +80,17 @@ class Form {
   virtual std::vector<std::string> default_columns() const = 0;
   virtual bool bounded() const { return false; }
   virtual std::string_view default_objective() const { return "l2"; }
+  virtual std::string_view default_residual() const { return bounded() ? "raw" : "log"; }
+  /// Changes the units of columns, ln of their geometric means, where the form needs others.
+  virtual void choose_units(std::vector<double>& log_scale) const;
 
   /// Coordinates with their bounds and grids for these points.
   virtual std::vector<Coordinate> coordinates(const Eigen::MatrixXd& logx) const = 0;
+  /// True where the exhaustive grid would be too large: the search polishes `starts` instead.
+  virtual bool has_starts() const { return false; }
+  /// Coordinates to polish from, for these points; a coordinate whose grid has one value is held there.
+  virtual std::vector<SmallVector> starts(const std::vector<Coordinate>& coordinates, const Sample& sample,
+                                          const Criterion& criterion) const;
   /// φ (rows × linear coordinates) and offset (rows) at the non-linear coordinates θ.
   virtual void basis(const double* theta, const Eigen::MatrixXd& logx, Eigen::MatrixXd& phi,
                      Eigen::VectorXd& offset) const = 0;
@@ -98,6 +110,9 @@ class Form {
   virtual absl::StatusOr<std::unique_ptr<const Form>> ready_for(const Eigen::MatrixXd& logx,
                                                                 const std::vector<double>& log_scale,
                                                                 const FitOptions& options) const;
+
+  /// Of several coordinates that give the same curve, the ones to report.
+  virtual void make_canonical(SmallVector& coordinates) const;
 
   virtual std::vector<std::string> parameter_names() const = 0;
   /// Coordinates to parameters; log_scale: ln of each column's geometric mean.

@@ -1,13 +1,18 @@
-// The table of forms. To add a law that is a sum of powers, add a row; for another shape, add a class beside bounded.h.
+// The table of forms. To add a law that is a sum of powers, add a row; for another shape, write its formula in a class
+// like that of kaplan.cc.
 #include <cmath>
 
 #include <fmt/format.h>
 
 #include "absl/status/status.h"
 #include "analysis/bounded.h"
+#include "analysis/chain.h"
 #include "analysis/expression_form.h"
 #include "analysis/form.h"
 #include "analysis/law.h"
+#include "analysis/links.h"
+#include "analysis/published.h"
+#include "analysis/search.h"
 #include "analysis/sum_of_powers.h"
 
 namespace scalelaw::analysis {
@@ -41,6 +46,27 @@ PowerSumSpec chinchilla() {
           .terms = {{"E", -1, {}}, {"A", 0, {-1, 0}}, {"B", 1, {0, -1}}},
           .exponents = {{"alpha", geometric_grid(0.02, 3, 20)}, {"beta", geometric_grid(0.02, 3, 20)}},
           .objective = "huber"};
+}
+
+/// Chinchilla's with α = β: what is optimal then keeps D/N fixed if A = B (Muennighoff et al. 2023 fit it so).
+PowerSumSpec chinchilla_tied() {
+  return {.name = "chinchilla-tied",
+          .description = "L = E + A·N^−alpha + B·D^−alpha (Hoffmann et al. 2022, eq. 2, with one exponent)",
+          .columns = {"params", "samples"},
+          .terms = {{"E", -1, {}}, {"A", 0, {-1, 0}}, {"B", 0, {0, -1}}},
+          .exponents = {{"alpha", geometric_grid(0.02, 3, 60)}},
+          .objective = "huber"};
+}
+
+/// L(C, M) = E + (a·M^η + b·M^−η)·C^−η, M = D/N samples per parameter (Gadre et al. 2024, arXiv 2403.08540, eq. 4): at
+/// any ratio M, loss falls with the same exponent of compute. With C = 6·N·D it is Chinchilla's law with α = β = 2η,
+/// A = a·6^−η, B = b·6^−η.
+PowerSumSpec over_training() {
+  return {.name = "over-training",
+          .description = "L = E + (a·M^eta + b·M^−eta)·C^−eta, M = D/N (Gadre et al. 2024, eq. 4)",
+          .columns = {"flops", "tokens_per_param"},
+          .terms = {{"E", -1, {}}, {"a", 0, {-1, 1}}, {"b", 0, {-1, -1}}},
+          .exponents = {{"eta", geometric_grid(0.01, 1.5, 60)}}};
 }
 
 /// L = (β·x)^α with α < 0 (Tian et al. 2024, arXiv 2404.02905, eq. 6): a power law written with the scale inside.
@@ -77,11 +103,38 @@ std::unique_ptr<const Form> sum_of_powers(const Bounds&) {
   return std::make_unique<const SumOfPowers>(spec());
 }
 
+template <std::unique_ptr<const Form> (*make)()>
+std::unique_ptr<const Form> without_bounds(const Bounds&) {
+  return make();
+}
+
+template <int breaks>
+std::unique_ptr<const Form> broken(const Bounds&) {
+  return broken_power(breaks);
+}
+
+template <class Link>
+std::unique_ptr<const Form> link(const Bounds&) {
+  return std::make_unique<const Link>();
+}
+
 constexpr Entry kForms[] = {
     {"power", sum_of_powers<power>},
     {"power-floor", sum_of_powers<power_floor>},
     {"var-power", [](const Bounds&) -> std::unique_ptr<const Form> { return std::make_unique<const VarPower>(); }},
     {"chinchilla", sum_of_powers<chinchilla>},
+    {"chinchilla-tied", sum_of_powers<chinchilla_tied>},
+    {"kaplan", without_bounds<kaplan>},
+    {"over-training", sum_of_powers<over_training>},
+    {"data-constrained", without_bounds<data_constrained>},
+    {"farseer", without_bounds<farseer>},
+    {"m3", without_bounds<shifted_power>},
+    {"m4", without_bounds<bent_power>},
+    {"broken-power", broken<1>},
+    {"broken-power-2", broken<2>},
+    {"broken-power-3", broken<3>},
+    {"sigmoid", link<Sigmoid>},
+    {"exponential", link<Exponential>},
     {"bounded", [](const Bounds& b) -> std::unique_ptr<const Form> { return std::make_unique<const BoundedScore>(b); }},
 };
 
@@ -126,8 +179,20 @@ absl::StatusOr<std::unique_ptr<const Form>> Form::ready_for(const Eigen::MatrixX
   return nullptr;
 }
 
+void Form::choose_units(std::vector<double>&) const {}
+
+void Form::make_canonical(SmallVector&) const {}
+
+std::vector<SmallVector> Form::starts(const std::vector<Coordinate>&, const Sample&, const Criterion&) const {
+  return {};
+}
+
 std::unique_ptr<const Form> make_form(std::string_view name, const Bounds& bounds,
                                       const std::vector<std::string>& columns) {
+  // As Alabdulmohsin et al. 2022 number them.
+  if (name == "m1") name = "power";
+  if (name == "m2") name = "power-floor";
+  if (!split_chain(name).link.empty()) return Chain::make(name, bounds);
   for (const Entry& entry : kForms)
     if (entry.name == name) return entry.make(bounds);
   absl::StatusOr<std::unique_ptr<const Form>> expression = ExpressionForm::make(name, columns);

@@ -56,6 +56,7 @@ struct FitOptions {
   /// analysis/expression_form.h); the names in it that are columns are then what it is of, unless `x` says. Empty:
   /// `chinchilla` for two columns; `bounded` where chance and ceiling are given; `power` for another metric that rises
   /// with compute; else `power-floor`, or `power` with a warning where the points cannot carry a floor.
+  /// `broken-power-auto` is the broken power law whose number of breaks extrapolates best (analysis/breaks.h).
   std::string form;
   /// `log`: ln ŷ − ln y, `raw`: ŷ − y. Empty: the form's own (`raw` for a bounded score, else `log`).
   std::string residual;
@@ -236,6 +237,16 @@ bool within_flops(const FitOptions& options, double flops);
 /// FAILED_PRECONDITION for what the observations lack: too few points (how many there are, how many are needed),
 /// a column without variation.
 absl::StatusOr<Law> fit(const std::vector<Observation>& observations, const FitOptions& options);
+
+/// Fits a chain (N, C, D) → loss → score, `form` = `LOSSFORM>sigmoid` or `LOSSFORM>exponential`, in its two stages: the
+/// loss form to the losses, with the columns, residual, objective, points and bounds on flops of `options`; the link to
+/// the scores by the losses measured at the same run, samples and flops, by least squares of raw residuals (Gadre et
+/// al. 2024, section 3.3). The law predicts the score from the loss form's columns; objective and basins are those of
+/// the score stage, noise is the scatter of the scores about the whole chain. Where runs or rows are drawn with
+/// replacement, a draw takes the same ones for both stages; else the noise of both is replicated independently.
+/// Errors: as `fit`, saying which stage; FAILED_PRECONDITION where a score has no loss.
+absl::StatusOr<Law> fit_chain(const std::vector<Observation>& loss_observations,
+                              const std::vector<Observation>& score_observations, const FitOptions& options);
 
 /// A prediction for one new run.
 struct Prediction {

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "absl/status/status.h"
+#include "analysis/search.h"
 
 namespace scalelaw::analysis {
 
@@ -66,6 +67,24 @@ std::vector<Coordinate> Pinned::coordinates(const Eigen::MatrixXd& logx) const {
   std::vector<Coordinate> free;
   for (int j : free_) free.push_back(all[j]);
   return free;
+}
+
+std::vector<SmallVector> Pinned::starts(const std::vector<Coordinate>&, const Sample& sample,
+                                        const Criterion& criterion) const {
+  std::vector<Coordinate> all = inner_->coordinates(sample.logx);
+  for (const Pin& pin : pins_) {
+    if (pin.hold.exponent >= 0) continue;
+    Coordinate& held = all[pin.coordinate];
+    held.low = held.high = pin.hold.factor;
+    held.grid = {pin.hold.factor};
+  }
+  std::vector<SmallVector> result;
+  for (const SmallVector& start : inner_->starts(all, sample, criterion)) {
+    SmallVector free(static_cast<Eigen::Index>(free_.size()));
+    for (size_t i = 0; i < free_.size(); ++i) free[static_cast<Eigen::Index>(i)] = start[free_[i]];
+    result.push_back(free);
+  }
+  return result;
 }
 
 void Pinned::basis(const double* theta, const Eigen::MatrixXd& logx, Eigen::MatrixXd& phi,

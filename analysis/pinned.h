@@ -26,7 +26,13 @@ class Pinned : public Form {
   std::vector<std::string> default_columns() const override { return inner_->default_columns(); }
   bool bounded() const override { return inner_->bounded(); }
   std::string_view default_objective() const override { return inner_->default_objective(); }
+  std::string_view default_residual() const override { return inner_->default_residual(); }
+  void choose_units(std::vector<double>& log_scale) const override { inner_->choose_units(log_scale); }
   std::vector<Coordinate> coordinates(const Eigen::MatrixXd& logx) const override;
+  /// With few coordinates left, the whole grid can be searched after all.
+  bool has_starts() const override { return inner_->has_starts() && free_.size() > 2; }
+  std::vector<SmallVector> starts(const std::vector<Coordinate>& coordinates, const Sample& sample,
+                                  const Criterion& criterion) const override;
   void basis(const double* theta, const Eigen::MatrixXd& logx, Eigen::MatrixXd& phi,
              Eigen::VectorXd& offset) const override;
   void second_order(const double* coordinates, const double* logx, SecondOrder& out) const override;

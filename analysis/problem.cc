@@ -25,8 +25,10 @@ constexpr double kAboveCeiling = 0.10;
 /// The columns that any of the observations has.
 std::vector<std::string> known_columns(const std::vector<Observation>& observations) {
   std::set<std::string> further;
-  for (const Observation& o : observations)
+  for (const Observation& o : observations) {
     for (const auto& [name, value] : o.columns) further.insert(name);
+    if (o.params > 0 && o.samples > 0) further.insert("tokens_per_param");
+  }
   std::vector<std::string> names = {"flops", "params", "samples"};
   names.insert(names.end(), further.begin(), further.end());
   return names;
@@ -114,7 +116,8 @@ absl::Status resolve_columns(const FitOptions& options, Problem& problem) {
 }
 
 absl::Status resolve_criterion(const FitOptions& options, Problem& problem) {
-  const std::string residual = !options.residual.empty() ? options.residual : (problem.form->bounded() ? "raw" : "log");
+  const std::string residual =
+      !options.residual.empty() ? options.residual : std::string(problem.form->default_residual());
   if (residual != "raw" && residual != "log")
     return absl::InvalidArgumentError(fmt::format("residual: '{}' is unknown; known: raw, log", residual));
   const std::string kind =
@@ -217,6 +220,7 @@ absl::Status check_variation(Problem& problem) {
     for (double value : values) log_mean += std::log(value) / static_cast<double>(values.size());
     problem.log_scale.push_back(log_mean);
   }
+  problem.form->choose_units(problem.log_scale);
   return absl::OkStatus();
 }
 

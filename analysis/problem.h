@@ -40,4 +40,7 @@ double column_value(const Problem& problem, const Cell& cell, const std::string&
 /// The cells as rows for the search; a mean of seeds has the mean of their weights.
 Sample make_sample(const std::vector<Cell>& points, const Problem& problem);
 
+/// Coefficient of determination of the raw values at a law's points.
+double r_squared(const Law& law, const Form& form);
+
 }  // namespace scalelaw::analysis

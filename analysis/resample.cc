@@ -68,12 +68,13 @@ Resampler::Resampler(const Form& form, const Sample& sample, const Criterion& cr
       sample_(sample),
       criterion_(criterion),
       optimum_(optimum),
-      grid_(form.coordinates(sample.logx)),
+      full_search_(form.has_starts() || either_sign(form.coordinates(sample.logx)) != 0),
+      grid_(full_search_ ? std::vector<Coordinate>() : form.coordinates(sample.logx)),
       box_(form.coordinates(sample.logx)),
       linear_(optimum.coordinates.size() - static_cast<Eigen::Index>(grid_.axes.size())),
       features_(linear_ * (linear_ + 1) / 2 + linear_ + 1),
       scale_(sample.y.size()) {
-  full_search_ = (grid_.size <= kSmallGrid && sample.y.size() <= kFewRows) ||
+  full_search_ = full_search_ || (grid_.size <= kSmallGrid && sample.y.size() <= kFewRows) ||
                  analysis::minimise(form, sample, criterion).size() > 1;
   if (full_search_) return;
   Workspace work;
@@ -152,10 +153,7 @@ std::vector<double> Resampler::coefficients(const Eigen::MatrixXd& weights, Eige
 std::vector<Optimum> Resampler::minimise(const Eigen::MatrixXd& weights) const {
   std::vector<Optimum> optima;
   if (full_search_) {
-    for (Eigen::Index d = 0; d < weights.cols(); ++d) {
-      const std::vector<Optimum> found = analysis::minimise(form_, drawn_rows(weights.col(d)), criterion_);
-      optima.push_back(found.empty() ? optimum_ : found.front());
-    }
+    for (Eigen::Index d = 0; d < weights.cols(); ++d) optima.push_back(search(weights.col(d)));
     return optima;
   }
   const auto points = static_cast<Eigen::Index>(grid_.size);
@@ -173,6 +171,14 @@ std::vector<Optimum> Resampler::minimise(const Eigen::MatrixXd& weights) const {
     }
   }
   return optima;
+}
+
+Optimum Resampler::search(const Eigen::VectorXd& weight) const {
+  const Sample drawn = drawn_rows(weight);
+  Optimum best = polish(form_, drawn, criterion_, box_, optimum_.coordinates);
+  const std::vector<Optimum> optima = analysis::minimise(form_, drawn, criterion_);
+  if (!optima.empty() && !(optima.front().objective >= best.objective)) best = optima.front();
+  return best;
 }
 
 Optimum Resampler::minimise_one(const double* coefficients, Eigen::Index stride, const std::vector<double>& value,

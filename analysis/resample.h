@@ -20,7 +20,8 @@ namespace scalelaw::analysis {
 /// are polished under the true criterion, as is the optimum of the whole sample.
 ///
 /// Where the whole sample has several minima, which of them is best may change from draw to draw, and weights that suit
-/// one of them hide the others: then, and where it is cheap anyway, each draw gets the full search of `minimise`.
+/// one of them hide the others: then, and where it is cheap anyway, each draw gets the full search of `minimise`. So do
+/// the draws of a form with starts of its own, or with linear coordinates of either sign.
 ///
 /// Rows are visited in blocks: room is needed for a block's coefficients, never for those of all rows.
 class Resampler {
@@ -46,6 +47,8 @@ class Resampler {
   const Sample& sample_;
   const Criterion& criterion_;
   const Optimum optimum_;
+  /// Nothing is shared between draws.
+  bool full_search_ = false;
   Grid grid_;
   Box box_;
   Eigen::Index linear_ = 0;
@@ -56,7 +59,6 @@ class Resampler {
   /// Distinct columns, in the order of their grid points; distinct coefficients, as products of two of these.
   std::vector<Source> columns_;
   std::vector<std::pair<int, int>> products_;
-  bool full_search_ = false;
   /// What a row's squared deviation from y counts.
   Eigen::VectorXd scale_;
 
@@ -72,6 +74,8 @@ class Resampler {
   /// coefficients: of one draw, `stride` apart. value: its quadratics' minima, grid point by grid point.
   Optimum minimise_one(const double* coefficients, Eigen::Index stride, const std::vector<double>& value,
                        const Eigen::VectorXd& weight) const;
+  /// The full search.
+  Optimum search(const Eigen::VectorXd& weight) const;
 };
 
 }  // namespace scalelaw::analysis

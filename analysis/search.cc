@@ -24,7 +24,11 @@ constexpr double kWorthwhile = 1e-2;
 class LinearPart {
  public:
   LinearPart(const Form& form, const Sample& sample, const Criterion& criterion)
-      : form_(form), sample_(sample), shape_(criterion), reweight_(criterion.penalty != Penalty::kL2) {
+      : form_(form),
+        sample_(sample),
+        shape_(criterion),
+        reweight_(criterion.penalty != Penalty::kL2),
+        either_sign_(either_sign(form.coordinates(sample.logx))) {
     inverse_y_ = sample.y.cwiseInverse();
     // In logs, (ŷ − y)/y is the residual to first order.
     if (shape_.log)
@@ -53,7 +57,7 @@ class LinearPart {
     for (int round = 0; round <= (reweight_ ? kMostReweightings : 0); ++round) {
       first_ = weight_.cwiseProduct(sample_.y - offset_);
       kernels().gram(rows, static_cast<int>(count), columns, weight_.data(), first_.data(), gram.data(), moment.data());
-      const SmallVector candidate = nonnegative_minimum(gram, moment);
+      const SmallVector candidate = nonnegative_minimum(gram, moment, either_sign_);
       fitted_ = offset_;
       for (Eigen::Index j = 0; j < count; ++j) fitted_ += candidate[j] * phi_.col(j);
       const double value = reweighted();
@@ -83,6 +87,7 @@ class LinearPart {
   const Sample& sample_;
   const Shape shape_;
   const bool reweight_;
+  const unsigned either_sign_;
   Eigen::VectorXd inverse_y_, unit_, offset_, fitted_, weight_, first_, robust_;
   Eigen::MatrixXd phi_;
 };
@@ -133,7 +138,14 @@ bool solve_subset(const SmallMatrix& g, const SmallVector& h, const int* member,
 
 }  // namespace
 
-SmallVector nonnegative_minimum(const SmallMatrix& g, const SmallVector& h) {
+unsigned either_sign(const std::vector<Coordinate>& coordinates) {
+  unsigned bits = 0;
+  for (size_t j = 0; j < coordinates.size(); ++j)
+    if (coordinates[j].linear() && coordinates[j].low < 0) bits |= 1u << j;
+  return bits;
+}
+
+SmallVector nonnegative_minimum(const SmallMatrix& g, const SmallVector& h, unsigned either_sign) {
   const int size = static_cast<int>(h.size());
   SmallVector best = SmallVector::Zero(size);
   double best_value = 0;
@@ -143,9 +155,14 @@ SmallVector nonnegative_minimum(const SmallMatrix& g, const SmallVector& h) {
     int count = 0;
     for (int i = 0; i < size; ++i)
       if (set >> i & 1) member[count++] = i;
-    if (!solve_subset(g, h, member, count, c) || *std::min_element(c, c + count) < 0) continue;
+    if (!solve_subset(g, h, member, count, c)) continue;
     double value = 0;
-    for (int a = 0; a < count; ++a) value -= 0.5 * h[member[a]] * c[a];
+    bool allowed = true;
+    for (int a = 0; a < count; ++a) {
+      value -= 0.5 * h[member[a]] * c[a];
+      allowed &= c[a] >= 0 || (either_sign >> member[a] & 1);
+    }
+    if (!allowed) continue;
     if (value < best_value) {
       best_value = value;
       best.setZero();
@@ -202,6 +219,7 @@ Optimum polish(const Form& form, const Sample& sample, const Criterion& criterio
   Total total(form, sample);
   for (const Criterion& stage : stages(criterion))
     best.objective = newton(Stage{total, stage}, best.coordinates, box.low, box.high);
+  form.make_canonical(best.coordinates);
   if (criterion.penalty == Penalty::kLad) best.objective = total.value(criterion, best.coordinates);
   return best;
 }
@@ -210,8 +228,11 @@ Optimum polish(const Form& form, const Sample& sample, const Criterion& criterio
   return polish(form, sample, criterion, Box(form.coordinates(sample.logx)), start);
 }
 
-std::vector<Optimum> minimise(const Form& form, const Sample& sample, const Criterion& criterion) {
-  const std::vector<Coordinate> coordinates = form.coordinates(sample.logx);
+namespace {
+
+/// The grid's minima with their linear coordinates, best first.
+std::vector<SmallVector> grid_starts(const Form& form, const std::vector<Coordinate>& coordinates, const Sample& sample,
+                                     const Criterion& criterion) {
   const Grid grid(coordinates);
   LinearPart linear_part(form, sample, criterion);
   std::vector<double> value(grid.size), unweighted(grid.size);
@@ -228,23 +249,37 @@ std::vector<Optimum> minimise(const Form& form, const Sample& sample, const Crit
     size_t point;
     const SmallVector* linear;
   };
-  std::vector<Start> starts;
+  std::vector<Start> minima;
   for (size_t point = 0; point < grid.size; ++point) {
     if (std::isfinite(value[point]) && (every_point || grid.minimum(value, point)))
-      starts.push_back({value[point], point, &linear[point]});
+      minima.push_back({value[point], point, &linear[point]});
     if (std::isfinite(unweighted[point]) && unweighted[point] > value[point] &&
         (every_point || grid.minimum(unweighted, point)))
-      starts.push_back({unweighted[point], point, &plain[point]});
+      minima.push_back({unweighted[point], point, &plain[point]});
   }
-  std::stable_sort(starts.begin(), starts.end(), [](const Start& a, const Start& b) { return a.value < b.value; });
-  if (!every_point && starts.size() > kMaxStarts) starts.resize(kMaxStarts);
-
-  const Box box(coordinates);
-  std::vector<Optimum> optima;
-  for (const Start& from : starts) {
+  std::stable_sort(minima.begin(), minima.end(), [](const Start& a, const Start& b) { return a.value < b.value; });
+  if (!every_point && minima.size() > kMaxStarts) minima.resize(kMaxStarts);
+  std::vector<SmallVector> starts;
+  for (const Start& from : minima) {
     SmallVector start(static_cast<Eigen::Index>(coordinates.size()));
     grid.theta(from.point, theta);
-    start << *from.linear, Eigen::Map<const Eigen::VectorXd>(theta, static_cast<Eigen::Index>(grid.axes.size()));
+    const Eigen::Index count = from.linear->size();
+    start.head(count) = *from.linear;
+    for (size_t d = 0; d < grid.axes.size(); ++d) start[count + static_cast<Eigen::Index>(d)] = theta[d];
+    starts.push_back(std::move(start));
+  }
+  return starts;
+}
+
+}  // namespace
+
+std::vector<Optimum> minimise(const Form& form, const Sample& sample, const Criterion& criterion) {
+  const std::vector<Coordinate> coordinates = form.coordinates(sample.logx);
+  const std::vector<SmallVector> starts = form.has_starts() ? form.starts(coordinates, sample, criterion)
+                                                            : grid_starts(form, coordinates, sample, criterion);
+  const Box box(coordinates);
+  std::vector<Optimum> optima;
+  for (const SmallVector& start : starts) {
     Optimum optimum = polish(form, sample, criterion, box, start);
     if (std::isfinite(optimum.objective)) optima.push_back(std::move(optimum));
   }

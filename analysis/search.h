@@ -27,8 +27,9 @@ struct Optimum {
 /// All local minima found, best first; empty where the form cannot take the values at all.
 ///
 /// Every combination of the forms' grids is visited; at each the linear coordinates are solved for exactly (subject to
-/// their being ≥ 0; for a penalty other than least squares, by reweighting). Grid points that beat their neighbours
-/// are polished by Newton's method on all coordinates, and those that meet are one minimum.
+/// their being ≥ 0 where they must; for a penalty other than least squares, by reweighting). Grid points that beat
+/// their neighbours, or the starts of a form that has its own, are polished by Newton's method on all coordinates, and
+/// those that meet are one minimum.
 std::vector<Optimum> minimise(const Form& form, const Sample& sample, const Criterion& criterion);
 
 /// Where the coordinates may be.
@@ -59,7 +60,11 @@ class Total {
   Eigen::VectorXd inverse_y_, curve_, first_, second_;
 };
 
-/// Minimiser of cᵀGc/2 − hᵀc over c ≥ 0, exactly, by visiting the active sets; G symmetric, at most 6 × 6.
-SmallVector nonnegative_minimum(const SmallMatrix& g, const SmallVector& h);
+/// Minimiser of cᵀGc/2 − hᵀc over c ≥ 0, exactly, by visiting the active sets; G symmetric, at most 6 × 6. Bit i of
+/// `either_sign` frees c_i from c_i ≥ 0.
+SmallVector nonnegative_minimum(const SmallMatrix& g, const SmallVector& h, unsigned either_sign = 0);
+
+/// The linear coordinates that may be negative, as bits.
+unsigned either_sign(const std::vector<Coordinate>& coordinates);
 
 }  // namespace scalelaw::analysis

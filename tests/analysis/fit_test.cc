@@ -187,7 +187,7 @@ std::vector<Refusal> refusals() {
   using enum absl::StatusCode;
   add("TooFewPoints", kFailedPrecondition, "too few points: 2").observations.resize(2);
   add("NoObservations", kFailedPrecondition, "no observations").observations.clear();
-  add("UnknownForm", kInvalidArgument, "known forms: power, power-floor").options.form = "exponential";
+  add("UnknownForm", kInvalidArgument, "known forms: power, power-floor").options.form = "expo";
   add("UnknownColumn", kInvalidArgument, "columns: flops, params, samples").options.x = {"tokens"};
   add("TooManyColumns", kInvalidArgument, "law of 1 column").options.x = {"params", "samples"};
   add("UnknownObjective", kInvalidArgument, "known: l2, huber, lad").options.objective = "l1";
