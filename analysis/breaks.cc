@@ -44,15 +44,16 @@ absl::StatusOr<ChosenBreaks> choose_breaks(const Sample& sample, const Criterion
     if (below.y.size() <= static_cast<Eigen::Index>(form->parameter_names().size())) break;
     const std::vector<Optimum> optima = minimise(*form, below, criterion);
     if (optima.empty()) break;
-    const double error = rmse(*form, optima.front().coordinates, above, criterion);
-    if (chosen.form.empty() || error < *std::min_element(chosen.held_out_rmse.begin(), chosen.held_out_rmse.end()))
-      chosen.form = form->name();
-    chosen.held_out_rmse.push_back(error);
+    chosen.held_out_rmse.push_back(rmse(*form, optima.front().coordinates, above, criterion));
   }
-  if (chosen.form.empty())
+  if (chosen.held_out_rmse.empty())
     return absl::FailedPreconditionError(
         fmt::format("too few points: {}, but form 'broken-power-auto' holds a third of them out and needs at least 10",
                     sample.y.size()));
+  const double least = *std::min_element(chosen.held_out_rmse.begin(), chosen.held_out_rmse.end());
+  const auto first = std::find_if(chosen.held_out_rmse.begin(), chosen.held_out_rmse.end(),
+                                  [&](double error) { return error <= least * (1 + kAlikeErrors); });
+  chosen.form = broken_power(static_cast<int>(first - chosen.held_out_rmse.begin()) + 1)->name();
   return chosen;
 }
 

@@ -28,8 +28,8 @@ class Differentiable::Evaluation {
   Evaluation(const Place<Value>& place, bool derivatives)
       : place_(place), wanted_(derivatives ? ~0u : 0u), rows_(rows_of(place)) {}
 
-  Jet<Value> at(const Node& node) const {
-    Jet<Value> result;
+  Derivatives<Value> at(const Node& node) const {
+    Derivatives<Value> result;
     switch (node.op) {
       case Op::kNumber:
         result.value = filled(node.number);
@@ -74,25 +74,25 @@ class Differentiable::Evaluation {
   void for_pairs(unsigned mask, const Body& body) const {
     for_each(mask, [&](int j) {
       for_each(mask, [&](int i) {
-        if (i <= j) body(i, j, static_cast<size_t>(Jet<Value>::place(i, j)));
+        if (i <= j) body(i, j, static_cast<size_t>(Derivatives<Value>::place(i, j)));
       });
     });
   }
 
-  Jet<Value> variable(const Node& node) const {
-    Jet<Value> result;
+  Derivatives<Value> variable(const Node& node) const {
+    Derivatives<Value> result;
     const double value = place_.variables[node.index];
     result.value = filled(value);
     for_each(node.mask, [&](int i) {
       result.first[static_cast<size_t>(i)] = filled(node.logarithmic ? value : 1);
-      result.second[static_cast<size_t>(Jet<Value>::place(i, i))] = filled(node.logarithmic ? value : 0);
+      result.second[static_cast<size_t>(Derivatives<Value>::place(i, i))] = filled(node.logarithmic ? value : 0);
     });
     return result;
   }
 
   /// f(u) from f, f' and f'' at u.
-  Jet<Value> chain(unsigned mask, const Jet<Value>& u, Value f, const Value& f1, const Value& f2) const {
-    Jet<Value> result;
+  Derivatives<Value> chain(unsigned mask, const Derivatives<Value>& u, Value f, const Value& f1, const Value& f2) const {
+    Derivatives<Value> result;
     result.value = std::move(f);
     for_each(mask, [&](int i) {
       const auto at = static_cast<size_t>(i);
@@ -104,9 +104,9 @@ class Differentiable::Evaluation {
     return result;
   }
 
-  Jet<Value> constant_power(const Node& node) const {
+  Derivatives<Value> constant_power(const Node& node) const {
     using std::pow;
-    const Jet<Value> u = at(node.arguments[0]);
+    const Derivatives<Value> u = at(node.arguments[0]);
     const double k = node.number;
     Value f = pow(u.value, k);
     if ((node.mask & wanted_) == 0) return chain(0, u, std::move(f), f, f);
@@ -114,12 +114,12 @@ class Differentiable::Evaluation {
     return chain(node.mask, u, std::move(f), f1, f2);
   }
 
-  Jet<Value> unary(const Node& node) const {
+  Derivatives<Value> unary(const Node& node) const {
     using std::abs;
     using std::exp;
     using std::log;
     using std::sqrt;
-    Jet<Value> u = at(node.arguments[0]);
+    Derivatives<Value> u = at(node.arguments[0]);
     const Value& v = u.value;
     const unsigned mask = node.mask;
     switch (node.kind) {
@@ -148,9 +148,9 @@ class Differentiable::Evaluation {
     }
   }
 
-  Jet<Value> binary(const Node& node) const {
+  Derivatives<Value> binary(const Node& node) const {
     const Node &left = node.arguments[0], &right = node.arguments[1];
-    Jet<Value> a = at(left), b = at(right);
+    Derivatives<Value> a = at(left), b = at(right);
     switch (node.kind) {
       case Kind::kAdd:
         return sum(a, left.mask, b, right.mask, 1);
@@ -173,7 +173,7 @@ class Differentiable::Evaluation {
   static bool in(unsigned mask, int i) { return mask >> i & 1; }
 
   /// a + sign·b.
-  Jet<Value> sum(Jet<Value>& a, unsigned in_a, const Jet<Value>& b, unsigned in_b, double sign) const {
+  Derivatives<Value> sum(Derivatives<Value>& a, unsigned in_a, const Derivatives<Value>& b, unsigned in_b, double sign) const {
     a.value += sign * b.value;
     for_each(in_b,
              [&](int i) { add(a.first[static_cast<size_t>(i)], in(in_a, i), sign * b.first[static_cast<size_t>(i)]); });
@@ -193,8 +193,8 @@ class Differentiable::Evaluation {
       to = term;
   }
 
-  Jet<Value> product(const Jet<Value>& a, unsigned in_a, const Jet<Value>& b, unsigned in_b) const {
-    Jet<Value> result;
+  Derivatives<Value> product(const Derivatives<Value>& a, unsigned in_a, const Derivatives<Value>& b, unsigned in_b) const {
+    Derivatives<Value> result;
     result.value = a.value * b.value;
     for_each(in_a | in_b, [&](int i) {
       const auto at = static_cast<size_t>(i);
@@ -214,9 +214,9 @@ class Differentiable::Evaluation {
   }
 
   template <class Condition>
-  Jet<Value> choose(const Condition& first, const Jet<Value>& a, unsigned in_a, const Jet<Value>& b,
+  Derivatives<Value> choose(const Condition& first, const Derivatives<Value>& a, unsigned in_a, const Derivatives<Value>& b,
                     unsigned in_b) const {
-    Jet<Value> result;
+    Derivatives<Value> result;
     result.value = select(first, a.value, b.value);
     for_each(in_a | in_b, [&](int i) {
       const auto at = static_cast<size_t>(i);
@@ -305,11 +305,11 @@ Differentiable::Node Differentiable::build_power(Node base, Node exponent) {
 }
 
 template <class Value>
-Jet<Value> Differentiable::at(const Place<Value>& place, bool derivatives) const {
+Derivatives<Value> Differentiable::at(const Place<Value>& place, bool derivatives) const {
   return Evaluation<Value>(place, derivatives).at(root_);
 }
 
-template Jet<double> Differentiable::at(const Place<double>&, bool) const;
-template Jet<Eigen::ArrayXd> Differentiable::at(const Place<Eigen::ArrayXd>&, bool) const;
+template Derivatives<double> Differentiable::at(const Place<double>&, bool) const;
+template Derivatives<Eigen::ArrayXd> Differentiable::at(const Place<Eigen::ArrayXd>&, bool) const;
 
 }  // namespace scalelaw::analysis

@@ -18,7 +18,7 @@ inline constexpr int kMaxVariables = 6;
 /// A value with gradient and Hessian by some variables; of a number, or of all rows at once. Entries of variables that
 /// it does not depend on are not set.
 template <class Value>
-struct Jet {
+struct Derivatives {
   Value value{};
   std::array<Value, kMaxVariables> first;
   std::array<Value, kMaxVariables*(kMaxVariables + 1) / 2> second;
@@ -50,7 +50,7 @@ class Differentiable {
 
   /// `derivatives` false: the value alone. Defined for double and Eigen::ArrayXd.
   template <class Value>
-  Jet<Value> at(const Place<Value>& place, bool derivatives = true) const;
+  Derivatives<Value> at(const Place<Value>& place, bool derivatives = true) const;
 
  private:
   enum class Op { kNumber, kVariable, kColumn, kLogColumn, kConstantPower, kOther };

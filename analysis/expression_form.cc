@@ -312,12 +312,12 @@ Place<double> ExpressionForm::point_place(const double* log_x, const double* sea
 }
 
 template <class Value>
-Jet<Value> ExpressionForm::scaled_factor(size_t j, const Place<Value>& place, const Place<double>& reference,
+Derivatives<Value> ExpressionForm::scaled_factor(size_t j, const Place<Value>& place, const Place<double>& reference,
                                          bool derivatives) const {
   const Differentiable& factor = factors_[j];
-  Jet<Value> phi = factor.at(place, derivatives);
+  Derivatives<Value> phi = factor.at(place, derivatives);
   if (scaled_[j] == 0) return phi;
-  const Jet<double> unit = factor.at(reference, derivatives);
+  const Derivatives<double> unit = factor.at(reference, derivatives);
   const double s = scaled_[j] / unit.value;
   if (!derivatives) {
     phi.value *= s;
@@ -332,7 +332,7 @@ Jet<Value> ExpressionForm::scaled_factor(size_t j, const Place<Value>& place, co
     for (int a = 0; a <= b; ++a) {
       if (!on(a) || !on(b)) continue;
       const auto i = static_cast<size_t>(a), k = static_cast<size_t>(b);
-      const auto at = static_cast<size_t>(Jet<Value>::place(a, b));
+      const auto at = static_cast<size_t>(Derivatives<Value>::place(a, b));
       const double second = s / unit.value * (2 * unit.first[i] * unit.first[k] / unit.value - unit.second[at]);
       phi.second[at] =
           Value(phi.second[at] * s + phi.first[i] * first[k] + phi.first[k] * first[i] + phi.value * second);
@@ -371,14 +371,14 @@ void ExpressionForm::second_order(const double* c, const double* logx, SecondOrd
   out.value = 0;
   out.gradient.setZero(size);
   out.hessian.setZero(size, size);
-  const auto add = [&](const Jet<double>& jet, unsigned mask, double amplitude) {
+  const auto add = [&](const Derivatives<double>& jet, unsigned mask, double amplitude) {
     out.value += amplitude * jet.value;
     for (int b = 0; b < kMaxVariables; ++b) {
       if (!(mask >> b & 1)) continue;
       out.gradient[linear + b] += amplitude * jet.first[static_cast<size_t>(b)];
       for (int a = 0; a <= b; ++a) {
         if (!(mask >> a & 1)) continue;
-        const double second = amplitude * jet.second[static_cast<size_t>(Jet<double>::place(a, b))];
+        const double second = amplitude * jet.second[static_cast<size_t>(Derivatives<double>::place(a, b))];
         out.hessian(linear + a, linear + b) += second;
         if (a != b) out.hessian(linear + b, linear + a) += second;
       }
@@ -387,7 +387,7 @@ void ExpressionForm::second_order(const double* c, const double* logx, SecondOrd
   add(offset_[0].at(place), offset_[0].mask(), 1);
   for (Eigen::Index j = 0; j < linear; ++j) {
     const auto index = static_cast<size_t>(j);
-    const Jet<double> phi = scaled_factor(index, place, reference, true);
+    const Derivatives<double> phi = scaled_factor(index, place, reference, true);
     add(phi, factors_[index].mask(), c[j]);
     out.gradient[j] = phi.value;
     for (int i = 0; i < kMaxVariables; ++i)
@@ -410,20 +410,20 @@ void ExpressionForm::values(const double* c, const Eigen::MatrixXd& logx, Worksp
   work.gradients.setZero(logx.rows(), linear + searched_count);
   work.slopes.setZero(logx.rows(), pairs + searched_count * (searched_count + 1) / 2);
   curve.setZero(logx.rows());
-  const auto add = [&](const Jet<Eigen::ArrayXd>& jet, unsigned mask, double amplitude) {
+  const auto add = [&](const Derivatives<Eigen::ArrayXd>& jet, unsigned mask, double amplitude) {
     curve.array() += amplitude * jet.value;
     for (int b = 0; b < kMaxVariables; ++b) {
       if (!(mask >> b & 1)) continue;
       work.gradients.col(linear + b).array() += amplitude * jet.first[static_cast<size_t>(b)];
       for (int a = 0; a <= b; ++a)
-        if (const int at = Jet<double>::place(a, b); mask >> a & 1)
+        if (const int at = Derivatives<double>::place(a, b); mask >> a & 1)
           work.slopes.col(pairs + at).array() += amplitude * jet.second[static_cast<size_t>(at)];
     }
   };
   add(offset_[0].at(place), offset_[0].mask(), 1);
   for (Eigen::Index j = 0; j < linear; ++j) {
     const auto index = static_cast<size_t>(j);
-    const Jet<Eigen::ArrayXd> phi = scaled_factor(index, place, reference, true);
+    const Derivatives<Eigen::ArrayXd> phi = scaled_factor(index, place, reference, true);
     add(phi, factors_[index].mask(), c[j]);
     work.gradients.col(j) = phi.value.matrix();
     for (int i = 0; i < kMaxVariables; ++i)
@@ -446,7 +446,7 @@ void ExpressionForm::accumulate(const double*, const Eigen::MatrixXd&, Workspace
   for (Eigen::Index j = 0; j < linear; ++j)
     for (Eigen::Index i = 0; i < searched; ++i) add(j, linear + i, bend[j * searched + i]);
   for (int b = 0; b < searched; ++b)
-    for (int a = 0; a <= b; ++a) add(linear + a, linear + b, bend[linear * searched + Jet<double>::place(a, b)]);
+    for (int a = 0; a <= b; ++a) add(linear + a, linear + b, bend[linear * searched + Derivatives<double>::place(a, b)]);
 }
 
 std::vector<std::string> ExpressionForm::parameter_names() const {

@@ -116,18 +116,5 @@ TEST(Chain, RefusalsSayWhichStageAndWhatIsMissing) {
   EXPECT_NE(message(fit_chain(few, {}, sigmoid_chain())).find("loss stage"), std::string::npos);
 }
 
-TEST(BrokenPowerAuto, TakesAsManyBreaksAsExtrapolateBest) {
-  // Two breaks below the third of the points that is held out.
-  FitOptions options = truth("broken-power-2").options;
-  options.form = "broken-power-auto";
-  const auto two = fit(truth("broken-power-2", 0.002).observations, options);
-  ASSERT_TRUE(two.ok()) << two.status();
-  EXPECT_EQ(two->form, "broken-power-2");
-  EXPECT_NE(two->warnings.back().find("chosen by the error beyond"), std::string::npos);
-  const auto none = fit(truth("power-floor").observations, options);
-  ASSERT_TRUE(none.ok()) << none.status();
-  EXPECT_EQ(none->form, "broken-power");
-}
-
 }  // namespace
 }  // namespace scalelaw::analysis

@@ -67,15 +67,51 @@ const std::vector<Baseline> kBaselines = {
 TEST_F(Revisiting, M2ExtrapolatesAsTheBaselineDoes) {
   for (const Baseline& b : kBaselines) {
     const Curve c = curve(b.model, b.task);
-    for (const char* form : {"m2", "m3", "m4", "broken-power"}) {
-      const auto law = fit(c.below, options(form));
-      if (!law.ok()) {
-        std::printf("%s\n", law.status().ToString().c_str());
-        continue;
-      }
-      std::printf("%s %s %s n=%zu: %.4f obj %.6g (m2 %.4f m4 %.4f) %s\n", b.model.c_str(), b.task.c_str(), form,
-                  c.below.size(), error_beyond(*law, c), law->objective.value, b.m2, b.m4, law->formula.c_str());
-    }
+    const auto law = fit(c.below, options("m2"));
+    ASSERT_TRUE(law.ok()) << law.status();
+    EXPECT_EQ(law->form, "power-floor");
+    EXPECT_NEAR(error_beyond(*law, c), b.m2, 6e-5) << b.model << " " << b.task;
+  }
+}
+
+// The baseline's M4 minimises by turns and stops after 400; at its coefficients for ViT/B/16 inet_5 (b 4822, c −.487,
+// alpha .212, E .273) the training objective is .000984. Ours is the minimum, .000658; so the two extrapolate a little
+// differently, either way.
+TEST_F(Revisiting, M4ReachesALowerObjectiveThanTheBaseline) {
+  const Curve c = curve("ViT/B/16", "inet_5");
+  const auto law = fit(c.below, options("m4"));
+  ASSERT_TRUE(law.ok()) << law.status();
+  FitOptions theirs = options("m4");
+  theirs.fixed = {{"E", .273}, {"e0", 1}, {"alpha", .212}, {"b", 4822}, {"c", -.487}};
+  const auto baseline = fit(c.below, theirs);
+  ASSERT_TRUE(baseline.ok()) << baseline.status();
+  EXPECT_NEAR(baseline->objective.value, .00098425, 1e-8);
+  EXPECT_LT(law->objective.value, .0006582);
+}
+
+TEST_F(Revisiting, M4ExtrapolatesNearlyAsTheBaselineDoesAndFarBetterThanM2) {
+  double m2 = 0, m4 = 0;
+  for (const Baseline& b : kBaselines) {
+    // Twelve points below carry no M4: the baseline itself falls back on M2's error there.
+    if (b.task == "cal_25") continue;
+    const Curve c = curve(b.model, b.task);
+    const auto law = fit(c.below, options("m4"));
+    ASSERT_TRUE(law.ok()) << law.status();
+    const double error = error_beyond(*law, c);
+    EXPECT_NEAR(error, b.m4, .0081) << b.model << " " << b.task;
+    m2 += b.m2 / 8;
+    m4 += error / 8;
+  }
+  EXPECT_LT(m4, .020);
+  EXPECT_LT(m4, m2 / 3);
+}
+
+TEST_F(Revisiting, ABrokenPowerLawFitsNoWorseThanM2) {
+  for (const Baseline& b : kBaselines) {
+    const Curve c = curve(b.model, b.task);
+    const auto broken = fit(c.below, options("broken-power")), floor = fit(c.below, options("m2"));
+    ASSERT_TRUE(broken.ok() && floor.ok());
+    EXPECT_LE(broken->objective.value, floor->objective.value * (1 + 1e-9)) << b.model << " " << b.task;
   }
 }
 
