@@ -204,8 +204,7 @@ TEST(Selection, NamesWhatIsWrong) {
   const auto study = curve_study(10, 2.5, floor_curve);
   const auto message = [](const auto& result) { return std::string(result.status().message()); };
   EXPECT_NE(message(select_form(study, {})).find("candidates: none"), std::string::npos);
-  EXPECT_NE(message(select_form(study, {form("power"), form("exponential")})).find("candidates[1]: form"),
-            std::string::npos);
+  EXPECT_NE(message(select_form(study, {form("power"), form("expo")})).find("candidates[1]: form"), std::string::npos);
   SelectionOptions options;
   options.factors = {0.5};
   EXPECT_NE(message(select_form(study, {form("power")}, options)).find("factors: must be above 1"), std::string::npos);

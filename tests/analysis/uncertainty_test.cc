@@ -240,10 +240,9 @@ TEST(Rivals, MakeThePredictionOfALawWithoutAFloorHonest) {
 
 TEST(Rivals, MustExistWhereTheyAreNamed) {
   FitOptions options = of_all("power");
-  options.rivals = {"exponential"};
-  EXPECT_NE(
-      std::string(fit(curve_study(6, 2, straight, 0.01), options).status().message()).find("rivals: 'exponential'"),
-      std::string::npos);
+  options.rivals = {"expo"};
+  EXPECT_NE(std::string(fit(curve_study(6, 2, straight, 0.01), options).status().message()).find("rivals: 'expo'"),
+            std::string::npos);
 }
 
 TEST(Rivals, WeighByTheirFitAndTheirParameters) {

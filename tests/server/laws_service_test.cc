@@ -138,7 +138,7 @@ TEST_F(LawsServiceTest, ErrorsSayWhatThereIs) {
   EXPECT_THAT(status.error_message(), HasSubstr("alignment, alignment_ceiling, alignment_chance, loss"));
 
   request = fit_request("loss");
-  request.set_form("exponential");
+  request.set_form("expo");
   status = call(&v1::Laws::Stub::Fit, request, law);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(status.error_message(), HasSubstr("chinchilla"));
