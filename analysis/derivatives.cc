@@ -91,7 +91,8 @@ class Differentiable::Evaluation {
   }
 
   /// f(u) from f, f' and f'' at u.
-  Derivatives<Value> chain(unsigned mask, const Derivatives<Value>& u, Value f, const Value& f1, const Value& f2) const {
+  Derivatives<Value> chain(unsigned mask, const Derivatives<Value>& u, Value f, const Value& f1,
+                           const Value& f2) const {
     Derivatives<Value> result;
     result.value = std::move(f);
     for_each(mask, [&](int i) {
@@ -173,7 +174,8 @@ class Differentiable::Evaluation {
   static bool in(unsigned mask, int i) { return mask >> i & 1; }
 
   /// a + sign·b.
-  Derivatives<Value> sum(Derivatives<Value>& a, unsigned in_a, const Derivatives<Value>& b, unsigned in_b, double sign) const {
+  Derivatives<Value> sum(Derivatives<Value>& a, unsigned in_a, const Derivatives<Value>& b, unsigned in_b,
+                         double sign) const {
     a.value += sign * b.value;
     for_each(in_b,
              [&](int i) { add(a.first[static_cast<size_t>(i)], in(in_a, i), sign * b.first[static_cast<size_t>(i)]); });
@@ -193,7 +195,8 @@ class Differentiable::Evaluation {
       to = term;
   }
 
-  Derivatives<Value> product(const Derivatives<Value>& a, unsigned in_a, const Derivatives<Value>& b, unsigned in_b) const {
+  Derivatives<Value> product(const Derivatives<Value>& a, unsigned in_a, const Derivatives<Value>& b,
+                             unsigned in_b) const {
     Derivatives<Value> result;
     result.value = a.value * b.value;
     for_each(in_a | in_b, [&](int i) {
@@ -214,8 +217,8 @@ class Differentiable::Evaluation {
   }
 
   template <class Condition>
-  Derivatives<Value> choose(const Condition& first, const Derivatives<Value>& a, unsigned in_a, const Derivatives<Value>& b,
-                    unsigned in_b) const {
+  Derivatives<Value> choose(const Condition& first, const Derivatives<Value>& a, unsigned in_a,
+                            const Derivatives<Value>& b, unsigned in_b) const {
     Derivatives<Value> result;
     result.value = select(first, a.value, b.value);
     for_each(in_a | in_b, [&](int i) {

@@ -313,7 +313,7 @@ Place<double> ExpressionForm::point_place(const double* log_x, const double* sea
 
 template <class Value>
 Derivatives<Value> ExpressionForm::scaled_factor(size_t j, const Place<Value>& place, const Place<double>& reference,
-                                         bool derivatives) const {
+                                                 bool derivatives) const {
   const Differentiable& factor = factors_[j];
   Derivatives<Value> phi = factor.at(place, derivatives);
   if (scaled_[j] == 0) return phi;
@@ -446,7 +446,8 @@ void ExpressionForm::accumulate(const double*, const Eigen::MatrixXd&, Workspace
   for (Eigen::Index j = 0; j < linear; ++j)
     for (Eigen::Index i = 0; i < searched; ++i) add(j, linear + i, bend[j * searched + i]);
   for (int b = 0; b < searched; ++b)
-    for (int a = 0; a <= b; ++a) add(linear + a, linear + b, bend[linear * searched + Derivatives<double>::place(a, b)]);
+    for (int a = 0; a <= b; ++a)
+      add(linear + a, linear + b, bend[linear * searched + Derivatives<double>::place(a, b)]);
 }
 
 std::vector<std::string> ExpressionForm::parameter_names() const {

@@ -66,7 +66,8 @@ class ExpressionForm : public Form {
   Place<double> point_place(const double* log_x, const double* searched) const;
   /// Factor j in units of what it is at the columns' geometric means, so that coordinates of all terms compare.
   template <class Value>
-  Derivatives<Value> scaled_factor(size_t j, const Place<Value>& place, const Place<double>& reference, bool derivatives) const;
+  Derivatives<Value> scaled_factor(size_t j, const Place<Value>& place, const Place<double>& reference,
+                                   bool derivatives) const;
 
   std::string name_;
   Expression expression_;
