@@ -12,7 +12,11 @@ constexpr double kSteepest = 1.5;
 /// L(N, D) = e^(a3·N^γ + b3) + e^(a2·N^β + b2)·D^−e^(a1·N^α + b1) (Li et al. 2025, "Predictable Scale: Part II,
 /// Farseer", arXiv 2506.10972): a power law of the data D, whose coefficient, exponent and floor are stretched
 /// exponentials of the parameters N. With a1 = a2 = 0 it is Chinchilla's, up to the shape of its floor.
-class Farseer : public FormulaForm<Farseer, 9> {
+///
+/// Centred, a·(N^α − 1)/α + b stands for a·N^α + b: a is then the slope at N's geometric mean, which the data know
+/// whatever α is, and Newton's method does not creep along the valley in which a, b and α make up for each other.
+template <bool kCentred>
+class Farseer : public FormulaForm<Farseer<kCentred>, 9> {
  public:
   std::string_view name() const override { return "farseer"; }
   std::string_view description() const override {
@@ -26,7 +30,12 @@ class Farseer : public FormulaForm<Farseer, 9> {
   template <class T>
   T curve(const T* c, const double* logx) const {
     using std::exp;
-    const auto stretched = [&](const T& a, const T& exponent, const T& b) { return a * exp(exponent * logx[0]) + b; };
+    const auto stretched = [&](const T& a, const T& exponent, const T& b) {
+      if constexpr (!kCentred) return T(a * exp(exponent * logx[0]) + b);
+      const T step = exponent * logx[0];
+      if (std::abs(plain(step)) < 1e-5) return T(a * logx[0] * (1 + 0.5 * step) + b);
+      return T(a * expm1_of(step) / exponent + b);
+    };
     const T exponent = exp(stretched(c[0], c[6], c[1]));
     return exp(stretched(c[4], c[8], c[5])) + exp(stretched(c[2], c[7], c[3]) - exponent * logx[1]);
   }
@@ -58,41 +67,62 @@ class Farseer : public FormulaForm<Farseer, 9> {
   }
 };
 
-/// The best Chinchilla surface in this form's coordinates (its floor and size term as one stretched exponential),
-/// with exponents of either sign for the dependences on N that it lacks.
-std::vector<SmallVector> Farseer::starts(const std::vector<Coordinate>& coordinates, const Sample& sample,
-                                         const Criterion& criterion) const {
-  const std::vector<Optimum> surfaces = minimise(*make_form("chinchilla", {}), sample, criterion);
-  if (surfaces.empty()) return {};
-  const SmallVector& s = surfaces.front().coordinates;
+/// To first order in ln N about its mean, and with D's exponent and its slope on a grid, the surface is linear in
+/// floor, coefficient and their slopes. From the grid's minima, exponents of either sign are polished in centred
+/// coordinates.
+template <bool kCentred>
+std::vector<SmallVector> Farseer<kCentred>::starts(const std::vector<Coordinate>& coordinates, const Sample& sample,
+                                                   const Criterion& criterion) const {
   const Eigen::Index rows = sample.y.size();
-  Transformed floor{Eigen::MatrixXd::Ones(rows, 2), Eigen::VectorXd(rows), Eigen::VectorXd(rows)};
+  const auto x = sample.logx.col(0).array();
+  // D in units of its geometric mean here, so that the columns have one size.
+  const double scale = sample.logx.col(1).mean();
+  const Eigen::ArrayXd log_d = sample.logx.col(1).array() - scale;
+  Transformed plane{Eigen::MatrixXd::Ones(rows, 4), sample.y, Eigen::VectorXd(rows)};
+  plane.columns.col(1) = x;
+  for (Eigen::Index i = 0; i < rows; ++i) plane.unit[i] = residual_slope(criterion, sample.y[i]);
+  const double least = 1e-3 * sample.y.mean();
+  const auto complete = [&](const double* theta, SmallVector& start) {
+    const double exponent = theta[0], slope = theta[1];
+    const Eigen::ArrayXd exponents = exponent * (slope * x).exp();
+    plane.columns.col(2) = (-exponents * log_d).exp();
+    plane.columns.col(3) = plane.columns.col(2).array() * x;
+    Eigen::VectorXd c;
+    const double value = regress(plane, sample, criterion, c);
+    if (!std::isfinite(value)) return value;
+    const double floor = std::max(c[0], least), coefficient = std::max(c[2], least);
+    start.resize(9);
+    start << slope, std::log(exponent), c[3] / coefficient + exponent * slope * scale,
+        std::log(coefficient) + exponent * scale, c[1] / floor, std::log(floor), 0, 0, 0;
+    return value;
+  };
+  const Farseer<true> centred;
   std::vector<SmallVector> result;
-  for (double gamma : axis_of(coordinates[8], {-s[3], 0.15})) {
-    for (Eigen::Index i = 0; i < rows; ++i) {
-      floor.columns(i, 0) = std::exp(gamma * sample.logx(i, 0));
-      floor.z[i] = std::log(s[0] + s[1] * std::exp(-s[3] * sample.logx(i, 0)) + 1e-12);
-      floor.unit[i] = residual_slope(criterion, sample.y[i]) * std::exp(floor.z[i]);
-    }
-    Eigen::VectorXd coefficient;
-    if (!std::isfinite(regress(floor, sample, criterion, coefficient))) continue;
+  // Not quite no slope: its exponent would have no effect, and the search no direction.
+  for (SmallVector start : grid_minima(
+           {{0.05, 0.08, 0.13, 0.2, 0.32, 0.5, 0.8, 1.3}, {-0.15, -0.08, -0.03, 0.03, 0.08, 0.15}}, complete, 3))
     for (double alpha : axis_of(coordinates[6], {-0.3, 0.3}))
-      for (double beta : axis_of(coordinates[7], {-0.3, 0.3})) {
-        SmallVector start(9);
-        // Not quite none: where a dependence has no size, its exponent has no effect and the search no direction.
-        constexpr double kLittle = 0.02;
-        start << kLittle, std::log(s[4]), kLittle, std::log(std::max(s[2], 1e-12)), coefficient, alpha, beta, gamma;
-        clamp(coordinates, start);
-        result.push_back(start);
-      }
-  }
+      for (double beta : axis_of(coordinates[7], {-0.3, 0.3}))
+        for (double gamma : axis_of(coordinates[8], {-0.3, 0.3})) {
+          start.tail(3) << alpha, beta, gamma;
+          SmallVector at = polish(centred, sample, criterion, start).coordinates;
+          for (int part = 0; part < 3; ++part) {
+            double& bend = at[6 + part];
+            // Without any bend, the other coordinates' amplitudes would be infinite.
+            if (std::abs(bend) < 1e-4) bend = std::copysign(1e-4, bend);
+            at[2 * part] /= bend;
+            at[2 * part + 1] -= at[2 * part];
+          }
+          clamp(coordinates, at);
+          result.push_back(at);
+        }
   return result;
 }
 
 }  // namespace
 
 std::unique_ptr<const Form> farseer() {
-  return std::make_unique<const Farseer>();
+  return std::make_unique<const Farseer<false>>();
 }
 
 }  // namespace scalelaw::analysis

@@ -282,6 +282,10 @@ double r_squared(const Law& law, const Form& form) {
   return about_mean > 0 ? 1 - about_curve / about_mean : 0;
 }
 
+absl::Status check_fit(const std::vector<Observation>& observations, const FitOptions& options) {
+  return make_problem(observations, options).status();
+}
+
 absl::StatusOr<Law> fit(const std::vector<Observation>& observations, const FitOptions& options) {
   if (options.form == "broken-power-auto") return fit_chosen_breaks(observations, options);
   if (!split_chain(options.form).link.empty())

@@ -238,6 +238,9 @@ bool within_flops(const FitOptions& options, double flops);
 /// a column without variation.
 absl::StatusOr<Law> fit(const std::vector<Observation>& observations, const FitOptions& options);
 
+/// What `fit` has against points and options before it searches.
+absl::Status check_fit(const std::vector<Observation>& observations, const FitOptions& options);
+
 /// Fits a chain (N, C, D) → loss → score, `form` = `LOSSFORM>sigmoid` or `LOSSFORM>exponential`, in its two stages: the
 /// loss form to the losses, with the columns, residual, objective, points and bounds on flops of `options`; the link to
 /// the scores by the losses measured at the same run, samples and flops, by least squares of raw residuals (Gadre et

@@ -50,16 +50,11 @@ v1::PowerLaw to_message(const analysis::PowerLaw& law, double at) {
   return message;
 }
 
-/// Each form, of its own columns.
-std::vector<analysis::FitOptions> candidates_for(const std::vector<std::string>& forms,
-                                                 const analysis::FitOptions& options) {
-  std::vector<analysis::FitOptions> candidates;
-  for (const std::string& form : forms) {
-    analysis::FitOptions& candidate = candidates.emplace_back(options);
-    candidate.form = form;
-    candidate.x.clear();
-  }
-  return candidates;
+/// By this form, of its own columns.
+analysis::FitOptions fit_by(const std::string& form, analysis::FitOptions options) {
+  options.form = form;
+  options.x.clear();
+  return options;
 }
 
 std::map<std::string, double> by_column(const analysis::Law& law, const std::vector<double>& x) {
@@ -70,25 +65,22 @@ std::map<std::string, double> by_column(const analysis::Law& law, const std::vec
 
 }  // namespace
 
-std::vector<std::string> forms_for(const std::vector<analysis::Observation>& observations, bool bounded) {
-  std::vector<std::string> names;
-  for (const std::string& name : analysis::form_names()) {
-    const auto form = analysis::make_form(name, {});
-    const std::vector<std::string> columns = form->default_columns();
-    const auto all_have = [&](const std::string& column) {
-      return std::all_of(observations.begin(), observations.end(),
-                         [&](const analysis::Observation& o) { return analysis::column_value(o, column) > 0; });
-    };
-    if (form->bounded() == bounded && std::all_of(columns.begin(), columns.end(), all_have)) names.push_back(name);
+std::vector<analysis::FitOptions> possible_fits(const std::vector<analysis::Observation>& observations,
+                                                const analysis::FitOptions& options) {
+  const bool bounded = options.chance.has_value() && options.ceiling.has_value();
+  std::vector<analysis::FitOptions> fits;
+  for (const std::string& form : analysis::form_names()) {
+    if (analysis::make_form(form, {})->bounded() != bounded) continue;
+    const analysis::FitOptions fit = fit_by(form, options);
+    if (analysis::check_fit(observations, fit).ok()) fits.push_back(fit);
   }
-  return names;
+  return fits;
 }
 
 absl::StatusOr<analysis::Law> fit_law(const std::vector<analysis::Observation>& observations,
                                       const analysis::FitOptions& options) {
   if (options.form != kStack) return analysis::fit(observations, options);
-  const std::vector<analysis::FitOptions> candidates =
-      candidates_for(forms_for(observations, options.chance.has_value() && options.ceiling.has_value()), options);
+  const std::vector<analysis::FitOptions> candidates = possible_fits(observations, options);
   const absl::StatusOr<analysis::Selection> selection = analysis::select_form(observations, candidates);
   if (!selection.ok()) return selection.status();
   return analysis::fit_stack(observations, candidates, *selection);
@@ -97,9 +89,9 @@ absl::StatusOr<analysis::Law> fit_law(const std::vector<analysis::Observation>& 
 absl::StatusOr<v1::Ranking> answer(const v1::RankRequest& request,
                                    const std::vector<analysis::Observation>& observations,
                                    const analysis::FitOptions& options) {
-  std::vector<std::string> forms(request.forms().begin(), request.forms().end());
-  if (forms.empty()) forms = forms_for(observations, options.chance.has_value() && options.ceiling.has_value());
-  const std::vector<analysis::FitOptions> candidates = candidates_for(forms, options);
+  std::vector<analysis::FitOptions> candidates;
+  for (const std::string& form : request.forms()) candidates.push_back(fit_by(form, options));
+  if (candidates.empty()) candidates = possible_fits(observations, options);
   analysis::SelectionOptions selection;
   if (!request.factors().empty()) selection.factors.assign(request.factors().begin(), request.factors().end());
   if (request.has_bootstrap()) selection.bootstrap = request.bootstrap();

@@ -10,8 +10,10 @@
 
 namespace scalelaw {
 
-/// The names of the forms that are of columns which all observations have; bounded ones where `bounded`.
-std::vector<std::string> forms_for(const std::vector<analysis::Observation>& observations, bool bounded);
+/// A fit by each form that can be fitted to the observations, of its own columns; bounded ones where the options have
+/// chance and ceiling.
+std::vector<analysis::FitOptions> possible_fits(const std::vector<analysis::Observation>& observations,
+                                                const analysis::FitOptions& options);
 
 /// The form that stands for all that extrapolate as well as the best: `analysis::fit_stack`.
 inline constexpr const char* kStack = "stack";

@@ -57,6 +57,7 @@ std::string ranking_text(const v1::Ranking& ranking, const Terminal& terminal) {
   std::vector<std::vector<Cell>> rows;
   std::string failures;
   for (const v1::RankedForm& form : ranking.forms()) {
+    const bool fitted = std::isfinite(form.error());
     std::vector<Cell> cells = {
         {"  " + form.form(), form.survives() ? Color::kBold : Color::kNone},
         {fmt::format("{}", fmt::join(form.x(), ", "))},

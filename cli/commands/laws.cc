@@ -81,17 +81,6 @@ std::pair<std::string, std::pair<double, double>> interval(const std::string& te
   return {text.substr(0, equals), {low, high}};
 }
 
-/// `NAME=LOW:HIGH`.
-std::pair<std::string, std::pair<double, double>> interval(const std::string& text) {
-  const size_t equals = text.find('='), colon = text.find(':', equals);
-  double low = 0, high = 0;
-  if (colon == text.npos || equals == 0 ||
-      !CLI::detail::lexical_cast(text.substr(equals + 1, colon - equals - 1), low) ||
-      !CLI::detail::lexical_cast(text.substr(colon + 1), high))
-    throw CLI::ValidationError(fmt::format("'{}': write NAME=LOW:HIGH", text));
-  return {text.substr(0, equals), {low, high}};
-}
-
 void add_csv_options(CLI::App& command, OfflineFit& fit) {
   CLI::Option* csv = add_csv_query(command, fit.query, "Fit to this file, without a server; - is standard input");
   command

@@ -72,17 +72,13 @@ Drawn profiles(const FigureData& data) {
 }
 
 Drawn extrapolation(const FigureData& data) {
-  std::vector<analysis::FitOptions> candidates;
-  for (const std::string& form : forms_for(data.runs, data.is_score())) {
-    analysis::FitOptions& candidate = candidates.emplace_back();
-    candidate.metric = data.metric;
-    candidate.form = form;
-    candidate.chance = data.chance;
-    candidate.ceiling = data.ceiling;
-  }
+  analysis::FitOptions fit;
+  fit.metric = data.metric;
+  fit.chance = data.chance;
+  fit.ceiling = data.ceiling;
   analysis::SelectionOptions options;
   options.bootstrap = 0;
-  const absl::StatusOr<analysis::Selection> selection = analysis::select_form(data.runs, candidates, options);
+  const absl::StatusOr<analysis::Selection> selection = analysis::select_form(data.runs, possible_fits(data.runs, fit), options);
   if (!selection.ok()) return selection.status();
   return std::vector{extrapolation_figure(data, *selection)};
 }
