@@ -92,15 +92,6 @@ void add_csv_options(CLI::App& command, OfflineFit& fit) {
           "Of an expression: where to look for a parameter, such as alpha=0.01:3")
       ->needs(csv)
       ->take_all();
-  command
-      .add_option_function<std::vector<std::string>>(
-          "--param",
-          [&fit](const auto& texts) {
-            for (const std::string& text : texts) fit.options.search.insert(interval(text));
-          },
-          "Of an expression: where to look for a parameter, such as alpha=0.01:3")
-      ->needs(csv)
-      ->take_all();
   command.add_option("--out,-o", fit.out, "Of a CSV: write the law's document to this file")->needs(csv);
 }
 
