@@ -191,13 +191,13 @@ class Count {
   std::atomic<int> done_{0};
 };
 
-std::vector<Draw> drawing_bootstrap(const Problem& problem, const Sample& sample, const Optimum& optimum,
+std::vector<Draw> drawing_bootstrap(const Problem& problem, const Sample& sample, const std::vector<Optimum>& optima,
                                     const Noise& noise, Resampling resampling, int count, std::uint64_t seed,
                                     int threads, Count& done) {
   const std::vector<std::vector<int>> units = resampling_units(problem, resampling);
   const int drawn = drawn_units(static_cast<int>(units.size()), static_cast<int>(sample.y.size()),
-                                static_cast<int>(optimum.coordinates.size()));
-  const Resampler resampler(*problem.form, sample, problem.criterion, optimum);
+                                static_cast<int>(optima.front().coordinates.size()));
+  const Resampler resampler(*problem.form, sample, problem.criterion, optima);
   std::vector<Draw> draws(count);
   constexpr int kBatch = static_cast<int>(Resampler::kBatch);
   parallel_for((count + kBatch - 1) / kBatch, threads, [&](int batch) {
@@ -209,9 +209,9 @@ std::vector<Draw> drawing_bootstrap(const Problem& problem, const Sample& sample
       for (int i = 0; i < drawn; ++i)
         for (int row : units[random.below(units.size())]) weights(row, d - from) += sample.weight[row];
     }
-    const std::vector<Optimum> optima = resampler.minimise(weights);
+    const std::vector<Optimum> found = resampler.minimise(weights);
     for (int d = from; d < to; ++d)
-      draws[d].parameters = problem.form->parameters(optima[d - from].coordinates.data(), problem.log_scale.data());
+      draws[d].parameters = problem.form->parameters(found[d - from].coordinates.data(), problem.log_scale.data());
     done.add(to - from);
   });
   return draws;
@@ -293,19 +293,21 @@ int drawn_units(int units, int rows, int parameters) {
   return std::clamp(static_cast<int>(std::lround(g * shrinkage * tails * tails)), 1, units);
 }
 
-std::vector<Draw> bootstrap(const Problem& problem, const Sample& sample, const Optimum& optimum, const Noise& noise,
-                            Resampling resampling, int count, std::uint64_t seed, int threads,
+std::vector<Draw> bootstrap(const Problem& problem, const Sample& sample, const std::vector<Optimum>& optima,
+                            const Noise& noise, Resampling resampling, int count, std::uint64_t seed, int threads,
                             const std::function<void(int draws)>& progress) {
+  if (count == 0) return {};
   Count done(progress);
   switch (resampling) {
     case Resampling::kPairs:
     case Resampling::kCluster:
-      return drawing_bootstrap(problem, sample, optimum, noise, resampling, count, seed, threads, done);
+      return drawing_bootstrap(problem, sample, optima, noise, resampling, count, seed, threads, done);
     case Resampling::kResidual:
     case Resampling::kWild:
-      return draw_each(ResidualBootstrap(problem, sample, optimum, noise, resampling, seed), count, threads, done);
+      return draw_each(ResidualBootstrap(problem, sample, optima.front(), noise, resampling, seed), count, threads,
+                       done);
     case Resampling::kModel:
-      return draw_each(ModelBootstrap(problem, optimum, noise, seed), count, threads, done);
+      return draw_each(ModelBootstrap(problem, optima.front(), noise, seed), count, threads, done);
   }
   return {};
 }

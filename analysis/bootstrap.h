@@ -54,10 +54,10 @@ std::vector<std::vector<int>> resampling_units(const Problem& problem, Resamplin
 /// and its counterpart for clusters (Stata's and MacKinnon's CR1), and for Student's tails, (1.96/t)².
 int drawn_units(int units, int rows, int parameters);
 
-/// `count` replicates, parameters in natural units. Bit for bit the same for any number of threads. `progress`: see
-/// `FitOptions`.
-std::vector<Draw> bootstrap(const Problem& problem, const Sample& sample, const Optimum& optimum, const Noise& noise,
-                            Resampling resampling, int count, std::uint64_t seed, int threads,
+/// `optima`: of the sample, as `minimise` gives them. `count` replicates, parameters in natural units. Bit for bit the
+/// same for any number of threads. `progress`: see `FitOptions`.
+std::vector<Draw> bootstrap(const Problem& problem, const Sample& sample, const std::vector<Optimum>& optima,
+                            const Noise& noise, Resampling resampling, int count, std::uint64_t seed, int threads,
                             const std::function<void(int draws)>& progress = {});
 
 }  // namespace scalelaw::analysis

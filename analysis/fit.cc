@@ -249,7 +249,7 @@ absl::Status add_rivals(const std::vector<Observation>& observations, const FitO
     const auto& [problem, sample, optima] = (*rivals)[r];
     law.rivals.push_back({std::string(problem.form->name()),
                           problem.form->parameters(optima.front().coordinates.data(), problem.log_scale.data()), weight,
-                          bootstrap(problem, sample, optima.front(), estimate_noise(problem, sample, optima.front()),
+                          bootstrap(problem, sample, optima, estimate_noise(problem, sample, optima.front()),
                                     resampling, share(weight), options.seed, options.threads)});
   }
   return absl::OkStatus();
@@ -317,7 +317,7 @@ absl::StatusOr<Law> fit(const std::vector<Observation>& observations, const FitO
   for (const Optimum& optimum : optima)
     law.basins.push_back(
         {problem.form->parameters(optimum.coordinates.data(), problem.log_scale.data()), optimum.objective});
-  law.draws = bootstrap(problem, sample, best, noise, *resampling, options.bootstrap, options.seed, options.threads,
+  law.draws = bootstrap(problem, sample, optima, noise, *resampling, options.bootstrap, options.seed, options.threads,
                         options.progress);
   law.resample = name_of(*resampling);
   law.intervals = name_of(*intervals);

@@ -36,6 +36,7 @@ double newton(Function&& function, SmallVector& p, const SmallVector& low, const
   look(p);
   if (!std::isfinite(there.value)) return there.value;
   keep(p);
+  constexpr double kRounding = 1e-14;
   double damping = 1e-3;
   int tiny_steps = 0;
   for (int iteration = 0; iteration < max_iterations; ++iteration) {
@@ -63,6 +64,8 @@ double newton(Function&& function, SmallVector& p, const SmallVector& low, const
       const Eigen::LLT<SmallMatrix> factor(damped);
       if (factor.info() == Eigen::Success) {
         const SmallVector step = factor.solve(-gradient);
+        // What the model has still to gain is lost in the value's rounding.
+        if (damping <= 1 && -gradient.dot(step) <= kRounding * std::abs(here.value)) break;
         SmallVector next = p;
         for (int a = 0; a < count; ++a) next[free[a]] = std::clamp(p[free[a]] + step[a], low[free[a]], high[free[a]]);
         look(next);

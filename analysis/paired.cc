@@ -79,9 +79,9 @@ double drawn_share(const Side& side) {
 /// The same stream of random numbers for both sides chooses the common runs; each side's own are chosen apart.
 std::vector<Draw> draw_together(const Side& side, const Law& law, const FitOptions& options, std::uint64_t seed,
                                 std::uint64_t side_stream, double share) {
-  const Optimum best = minimise(*side.problem.form, side.sample, side.problem.criterion).front();
-  const Noise noise = estimate_noise(side.problem, side.sample, best);
-  const Resampler resampler(*side.problem.form, side.sample, side.problem.criterion, best);
+  const std::vector<Optimum> minima = minimise(*side.problem.form, side.sample, side.problem.criterion);
+  const Noise noise = estimate_noise(side.problem, side.sample, minima.front());
+  const Resampler resampler(*side.problem.form, side.sample, side.problem.criterion, minima);
   std::vector<Draw> draws(options.bootstrap);
   constexpr int kBatch = static_cast<int>(Resampler::kBatch);
   parallel_for((options.bootstrap + kBatch - 1) / kBatch, options.threads, [&](int batch) {

@@ -13,8 +13,7 @@ namespace {
 
 /// Grid minima that are polished in each draw, besides the optimum of the whole sample.
 constexpr size_t kMaxStarts = 3;
-/// Grids and samples up to these sizes get the full search for each draw: it is cheap there, and a few rows more or
-/// less make another minimum the best.
+/// Grids and samples up to these sizes get the full search for each draw: it is cheap there.
 constexpr size_t kSmallGrid = 64;
 constexpr Eigen::Index kFewRows = 1000;
 /// Rows, and coefficients of these, that are worked on together: what fits into a core's own cache.
@@ -63,23 +62,23 @@ class Resampler::Columns {
   Eigen::VectorXd rest_;
 };
 
-Resampler::Resampler(const Form& form, const Sample& sample, const Criterion& criterion, const Optimum& optimum)
+Resampler::Resampler(const Form& form, const Sample& sample, const Criterion& criterion,
+                     const std::vector<Optimum>& optima)
     : form_(form),
       sample_(sample),
       criterion_(criterion),
-      optimum_(optimum),
+      optima_(optima),
       full_search_(form.has_starts() || either_sign(form.coordinates(sample.logx)) != 0),
       grid_(full_search_ ? std::vector<Coordinate>() : form.coordinates(sample.logx)),
       box_(form.coordinates(sample.logx)),
-      linear_(optimum.coordinates.size() - static_cast<Eigen::Index>(grid_.axes.size())),
+      linear_(optima.front().coordinates.size() - static_cast<Eigen::Index>(grid_.axes.size())),
       features_(linear_ * (linear_ + 1) / 2 + linear_ + 1),
       scale_(sample.y.size()) {
-  full_search_ = full_search_ || (grid_.size <= kSmallGrid && sample.y.size() <= kFewRows) ||
-                 analysis::minimise(form, sample, criterion).size() > 1;
+  full_search_ = full_search_ || (grid_.size <= kSmallGrid && sample.y.size() <= kFewRows);
   if (full_search_) return;
   Workspace work;
   Eigen::VectorXd curve;
-  form.values(optimum.coordinates.data(), sample.logx, work, curve);
+  form.values(optima.front().coordinates.data(), sample.logx, work, curve);
   for (Eigen::Index i = 0; i < scale_.size(); ++i) {
     const double unit = criterion.residual == Residual::kLog ? 1 / sample.y[i] : 1;
     scale_[i] = unit * unit * criterion.robust_weight(criterion.residual_of(curve[i], sample.y[i]));
@@ -175,9 +174,18 @@ std::vector<Optimum> Resampler::minimise(const Eigen::MatrixXd& weights) const {
 
 Optimum Resampler::search(const Eigen::VectorXd& weight) const {
   const Sample drawn = drawn_rows(weight);
-  Optimum best = polish(form_, drawn, criterion_, box_, optimum_.coordinates);
+  Optimum best = best_basin(drawn);
   const std::vector<Optimum> optima = analysis::minimise(form_, drawn, criterion_);
   if (!optima.empty() && !(optima.front().objective >= best.objective)) best = optima.front();
+  return best;
+}
+
+Optimum Resampler::best_basin(const Sample& drawn) const {
+  Optimum best = polish(form_, drawn, criterion_, box_, optima_.front().coordinates);
+  for (size_t i = 1; i < optima_.size(); ++i) {
+    Optimum candidate = polish(form_, drawn, criterion_, box_, optima_[i].coordinates);
+    if (candidate.objective < best.objective) best = std::move(candidate);
+  }
   return best;
 }
 
@@ -190,7 +198,7 @@ Optimum Resampler::minimise_one(const double* coefficients, Eigen::Index stride,
   if (starts.size() > kMaxStarts) starts.resize(kMaxStarts);
 
   const Sample drawn = drawn_rows(weight);
-  Optimum best = polish(form_, drawn, criterion_, box_, optimum_.coordinates);
+  Optimum best = best_basin(drawn);
   SmallMatrix g(linear_, linear_);
   SmallVector h(linear_);
   for (size_t point : starts) {
@@ -200,7 +208,7 @@ Optimum Resampler::minimise_one(const double* coefficients, Eigen::Index stride,
       for (Eigen::Index b = 0; b <= a; ++b) g(a, b) = g(b, a) = coefficients[*place++ * stride];
     for (Eigen::Index a = 0; a < linear_; ++a) h[a] = coefficients[*place++ * stride];
     double theta[kMaxParameters];
-    SmallVector start(optimum_.coordinates.size());
+    SmallVector start(best.coordinates.size());
     grid_.theta(point, theta);
     start << nonnegative_minimum(g, h),
         Eigen::Map<const Eigen::VectorXd>(theta, static_cast<Eigen::Index>(grid_.axes.size()));
@@ -209,6 +217,7 @@ Optimum Resampler::minimise_one(const double* coefficients, Eigen::Index stride,
   }
   return best;
 }
+
 bool Resampler::near(size_t point, const SmallVector& coordinates) const {
   for (size_t d = 0; d < grid_.axes.size(); ++d) {
     const std::vector<double>& axis = grid_.axes[d];

@@ -17,11 +17,11 @@ namespace scalelaw::analysis {
 /// linear in the row weights: all of them, for all grid points and many draws, are one product of matrices. Grid points
 /// have most of them in common (N^−2α does not depend on β), and what is common is computed once. Rows are reweighted
 /// once for a robust penalty, by the residuals of the fit to the whole sample. The grid's minima under that quadratic
-/// are polished under the true criterion, as is the optimum of the whole sample.
+/// are polished under the true criterion, as are the minima of the whole sample: weights that suit one of these hide
+/// the others, and which of them is best may change from draw to draw.
 ///
-/// Where the whole sample has several minima, which of them is best may change from draw to draw, and weights that suit
-/// one of them hide the others: then, and where it is cheap anyway, each draw gets the full search of `minimise`. So do
-/// the draws of a form with starts of its own, or with linear coordinates of either sign.
+/// Where it is cheap, and for a form with starts of its own or with linear coordinates of either sign, each draw gets
+/// the full search of `minimise` instead.
 ///
 /// Rows are visited in blocks: room is needed for a block's coefficients, never for those of all rows.
 class Resampler {
@@ -29,8 +29,8 @@ class Resampler {
   /// Draws that are worked on together.
   static constexpr Eigen::Index kBatch = 48;
 
-  /// `optimum`: the fit to the whole sample. Keeps references to form, sample and criterion.
-  Resampler(const Form& form, const Sample& sample, const Criterion& criterion, const Optimum& optimum);
+  /// `optima`: of the whole sample, as `minimise` gives them, at least one. Keeps references to all four.
+  Resampler(const Form& form, const Sample& sample, const Criterion& criterion, const std::vector<Optimum>& optima);
 
   /// The global optimum under each column's row weights (rows × draws). Safe from several threads. An optimum does not
   /// depend on what other columns there are.
@@ -46,7 +46,7 @@ class Resampler {
   const Form& form_;
   const Sample& sample_;
   const Criterion& criterion_;
-  const Optimum optimum_;
+  const std::vector<Optimum>& optima_;
   /// Nothing is shared between draws.
   bool full_search_ = false;
   Grid grid_;
@@ -71,6 +71,8 @@ class Resampler {
   bool near(size_t point, const SmallVector& coordinates) const;
   /// The rows that were drawn at all.
   Sample drawn_rows(const Eigen::VectorXd& weight) const;
+  /// The best of the whole sample's minima, each polished on what was drawn.
+  Optimum best_basin(const Sample& drawn) const;
   /// coefficients: of one draw, `stride` apart. value: its quadratics' minima, grid point by grid point.
   Optimum minimise_one(const double* coefficients, Eigen::Index stride, const std::vector<double>& value,
                        const Eigen::VectorXd& weight) const;

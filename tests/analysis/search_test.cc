@@ -56,7 +56,7 @@ Eigen::MatrixXd hard_weights(Eigen::Index rows, int draws) {
 constexpr double kKinks = 1e-4;
 
 void expect_global(const Form& form, const Sample& sample, const Criterion& criterion, const Eigen::MatrixXd& weights) {
-  const Optimum whole = minimise(form, sample, criterion).front();
+  const std::vector<Optimum> whole = minimise(form, sample, criterion);
   const std::vector<Optimum> fast = Resampler(form, sample, criterion, whole).minimise(weights);
   for (Eigen::Index d = 0; d < weights.cols(); ++d) {
     Sample drawn = sample;
