@@ -30,13 +30,11 @@ struct Kernels {
   /// out = e^(exponent·slope), to about an ulp; saturates short of overflow.
   void (*power)(std::int64_t rows, double exponent, const double* slope, double* out);
 
-  /// Σ w·ρ(r) of r = ln(curve·inverse_y), or curve − y; infinite where a curve in logs is not positive and finite.
-  double (*penalty)(const Shape& shape, std::int64_t rows, const double* curve, const double* y,
-                    const double* inverse_y, const double* weight);
-  /// The same, and `first` = w·∂ρ/∂curve, `second` = w·∂²ρ/∂curve².
+  /// Σ w·ρ(r) of r = ln(curve·inverse_y), or curve − y, with `first` = w·∂ρ/∂curve and `second` = w·∂²ρ/∂curve²;
+  /// infinite where a curve in logs is not positive and finite.
   double (*penalty_slopes)(const Shape& shape, std::int64_t rows, const double* curve, const double* y,
                            const double* inverse_y, const double* weight, double* first, double* second);
-  /// The same, and `robust` = w·ρ'(r)/r: what weighted least squares stand in for ρ with. 0 where r is not finite.
+  /// The sum with `robust` = w·ρ'(r)/r: what weighted least squares stand in for ρ with. 0 where r is not finite.
   double (*penalty_weights)(const Shape& shape, std::int64_t rows, const double* curve, const double* y,
                             const double* inverse_y, const double* weight, double* robust);
 

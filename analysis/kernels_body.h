@@ -263,13 +263,6 @@ SCALELAW_INLINE double penalised_sum(const Shape& shape, int64_t rows, const dou
   return every(good) ? sum(total) : __builtin_inf();
 }
 
-double penalty(const Shape& shape, int64_t rows, const double* curve, const double* y, const double* inverse_y,
-               const double* weight) {
-  const auto nothing = [](auto...) {};
-  return shape.log ? penalised_sum<true>(shape, rows, curve, y, inverse_y, weight, nothing)
-                   : penalised_sum<false>(shape, rows, curve, y, inverse_y, weight, nothing);
-}
-
 double penalty_slopes(const Shape& shape, int64_t rows, const double* curve, const double* y, const double* inverse_y,
                       const double* weight, double* first, double* second) {
   // r = ln f − ln y has ∇r = ∇f/f and ∇²r = ∇²f/f − ∇f∇fᵀ/f².
@@ -469,7 +462,7 @@ void profile(int linear, int64_t points, const int32_t* place, const double* sum
 }  // namespace
 
 extern const Kernels SCALELAW_KERNELS;
-const Kernels SCALELAW_KERNELS = {SCALELAW_KERNELS_NAME, power,  penalty, penalty_slopes, penalty_weights, gram, dot,
+const Kernels SCALELAW_KERNELS = {SCALELAW_KERNELS_NAME, power,  penalty_slopes, penalty_weights, gram, dot,
                                   weighted_sums,         profile};
 
 }  // namespace scalelaw::analysis

@@ -156,17 +156,26 @@ std::vector<Optimum> Resampler::minimise(const Eigen::MatrixXd& weights) const {
     return optima;
   }
   const auto points = static_cast<Eigen::Index>(grid_.size);
-  std::vector<double> lanes(grid_.size * kLanes), value(grid_.size);
+  std::vector<double> value(grid_.size * kLanes), lowest;
   for (Eigen::Index from = 0; from < weights.cols(); from += kBatch) {
     const Eigen::Index count = std::min<Eigen::Index>(kBatch, weights.cols() - from);
     const std::vector<double> sums = coefficients(weights, from, count);
     const Eigen::Index stride = up_to_lanes(count);
     for (Eigen::Index d = 0; d < count; ++d) {
       const Eigen::Index lane = d % kLanes;
-      if (lane == 0)
-        kernels().profile(static_cast<int>(linear_), points, place_.data(), sums.data() + d, stride, lanes.data());
-      for (size_t point = 0; point < grid_.size; ++point) value[point] = lanes[point * kLanes + lane];
-      optima.push_back(minimise_one(sums.data() + d, stride, value, weights.col(from + d)));
+      if (lane == 0) {
+        kernels().profile(static_cast<int>(linear_), points, place_.data(), sums.data() + d, stride, value.data());
+        lowest = grid_.lowest_around(value, kLanes);
+      }
+      std::vector<size_t> starts;
+      for (size_t point = 0, at = static_cast<size_t>(lane); point < grid_.size; ++point, at += kLanes)
+        if (value[at] == lowest[at] && std::isfinite(value[at]) && grid_.minimum(value.data() + lane, point, kLanes))
+          starts.push_back(point);
+      std::stable_sort(starts.begin(), starts.end(), [&](size_t a, size_t b) {
+        return value[a * kLanes + static_cast<size_t>(lane)] < value[b * kLanes + static_cast<size_t>(lane)];
+      });
+      if (starts.size() > kMaxStarts) starts.resize(kMaxStarts);
+      optima.push_back(minimise_one(sums.data() + d, stride, starts, weights.col(from + d)));
     }
   }
   return optima;
@@ -189,14 +198,8 @@ Optimum Resampler::best_basin(const Sample& drawn) const {
   return best;
 }
 
-Optimum Resampler::minimise_one(const double* coefficients, Eigen::Index stride, const std::vector<double>& value,
+Optimum Resampler::minimise_one(const double* coefficients, Eigen::Index stride, const std::vector<size_t>& starts,
                                 const Eigen::VectorXd& weight) const {
-  std::vector<size_t> starts;
-  for (size_t point = 0; point < grid_.size; ++point)
-    if (std::isfinite(value[point]) && grid_.minimum(value, point)) starts.push_back(point);
-  std::stable_sort(starts.begin(), starts.end(), [&](size_t a, size_t b) { return value[a] < value[b]; });
-  if (starts.size() > kMaxStarts) starts.resize(kMaxStarts);
-
   const Sample drawn = drawn_rows(weight);
   Optimum best = best_basin(drawn);
   SmallMatrix g(linear_, linear_);

@@ -73,8 +73,9 @@ class Resampler {
   Sample drawn_rows(const Eigen::VectorXd& weight) const;
   /// The best of the whole sample's minima, each polished on what was drawn.
   Optimum best_basin(const Sample& drawn) const;
-  /// coefficients: of one draw, `stride` apart. value: its quadratics' minima, grid point by grid point.
-  Optimum minimise_one(const double* coefficients, Eigen::Index stride, const std::vector<double>& value,
+  /// coefficients: of one draw, `stride` apart. starts: where its quadratics' minima are lowest on the grid, best
+  /// first.
+  Optimum minimise_one(const double* coefficients, Eigen::Index stride, const std::vector<size_t>& starts,
                        const Eigen::VectorXd& weight) const;
   /// The full search.
   Optimum search(const Eigen::VectorXd& weight) const;

@@ -192,19 +192,20 @@ Total::Total(const Form& form, const Sample& sample)
 
 double Total::value(const Criterion& criterion, const SmallVector& p) {
   form_.values(p.data(), sample_.logx, work_, curve_);
-  return kernels().penalty(Shape(criterion), curve_.size(), curve_.data(), sample_.y.data(), inverse_y_.data(),
-                           sample_.weight.data());
+  // Most points that are looked at are kept: the penalty's derivatives come with its value.
+  value_ = kernels().penalty_slopes(Shape(criterion), curve_.size(), curve_.data(), sample_.y.data(), inverse_y_.data(),
+                                    sample_.weight.data(), first_.data(), second_.data());
+  return value_;
 }
 
-void Total::derivatives(const Criterion& criterion, const SmallVector& p, SecondOrder& out) {
-  out.value = kernels().penalty_slopes(Shape(criterion), curve_.size(), curve_.data(), sample_.y.data(),
-                                       inverse_y_.data(), sample_.weight.data(), first_.data(), second_.data());
+void Total::derivatives(const SmallVector& p, SecondOrder& out) {
+  out.value = value_;
   form_.accumulate(p.data(), sample_.logx, work_, first_, second_, out.gradient, out.hessian);
 }
 
 void Total::operator()(const Criterion& criterion, const SmallVector& p, SecondOrder& out) {
-  form_.values(p.data(), sample_.logx, work_, curve_);
-  derivatives(criterion, p, out);
+  value(criterion, p);
+  derivatives(p, out);
 }
 
 Optimum polish(const Form& form, const Sample& sample, const Criterion& criterion, const Box& box,
@@ -213,7 +214,7 @@ Optimum polish(const Form& form, const Sample& sample, const Criterion& criterio
     Total& total;
     const Criterion& criterion;
     double value(const SmallVector& p) { return total.value(criterion, p); }
-    void derivatives(const SmallVector& p, SecondOrder& out) { total.derivatives(criterion, p, out); }
+    void derivatives(const SmallVector& p, SecondOrder& out) { total.derivatives(p, out); }
   };
   Optimum best{start, 0};
   Total total(form, sample);
@@ -251,10 +252,10 @@ std::vector<SmallVector> grid_starts(const Form& form, const std::vector<Coordin
   };
   std::vector<Start> minima;
   for (size_t point = 0; point < grid.size; ++point) {
-    if (std::isfinite(value[point]) && (every_point || grid.minimum(value, point)))
+    if (std::isfinite(value[point]) && (every_point || grid.minimum(value.data(), point)))
       minima.push_back({value[point], point, &linear[point]});
     if (std::isfinite(unweighted[point]) && unweighted[point] > value[point] &&
-        (every_point || grid.minimum(unweighted, point)))
+        (every_point || grid.minimum(unweighted.data(), point)))
       minima.push_back({unweighted[point], point, &plain[point]});
   }
   std::stable_sort(minima.begin(), minima.end(), [](const Start& a, const Start& b) { return a.value < b.value; });

@@ -51,13 +51,14 @@ class Total {
   /// In two steps: many points are only looked at. Infinite where the criterion is not defined.
   double value(const Criterion& criterion, const SmallVector& coordinates);
   /// Where `value` was last taken.
-  void derivatives(const Criterion& criterion, const SmallVector& coordinates, SecondOrder& out);
+  void derivatives(const SmallVector& coordinates, SecondOrder& out);
 
  private:
   const Form& form_;
   const Sample& sample_;
   Workspace work_;
   Eigen::VectorXd inverse_y_, curve_, first_, second_;
+  double value_ = 0;
 };
 
 /// Minimiser of cᵀGc/2 − hᵀc over c ≥ 0, exactly, by visiting the active sets; G symmetric, at most 6 × 6. Bit i of

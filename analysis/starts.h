@@ -47,7 +47,7 @@ std::vector<SmallVector> grid_minima(const std::vector<std::vector<double>>& axe
   }
   std::vector<size_t> minima;
   for (size_t point = 0; point < grid.size; ++point)
-    if (std::isfinite(value[point]) && grid.minimum(value, point)) minima.push_back(point);
+    if (std::isfinite(value[point]) && grid.minimum(value.data(), point)) minima.push_back(point);
   std::stable_sort(minima.begin(), minima.end(), [&](size_t a, size_t b) { return value[a] < value[b]; });
   std::vector<SmallVector> result;
   for (size_t i = 0; i < std::min(most, minima.size()); ++i) result.push_back(coordinates[minima[i]]);

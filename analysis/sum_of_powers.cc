@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -30,10 +31,19 @@ std::vector<Coordinate> SumOfPowers::coordinates(const Eigen::MatrixXd&) const {
   return result;
 }
 
-void SumOfPowers::slopes(const PowerTerm& term, const Eigen::MatrixXd& logx, Eigen::Ref<Eigen::VectorXd> out) {
-  out.setZero();
-  for (size_t i = 0; i < term.slopes.size(); ++i)
-    if (term.slopes[i] != 0) out += term.slopes[i] * logx.col(static_cast<Eigen::Index>(i));
+SumOfPowers::Slopes SumOfPowers::slopes(const PowerTerm& term, const Eigen::MatrixXd& logx, bool fill,
+                                        Eigen::Ref<Eigen::VectorXd> room) {
+  const auto zero = [](double slope) { return slope == 0; };
+  if (std::count_if(term.slopes.begin(), term.slopes.end(), zero) + 1 == std::ssize(term.slopes)) {
+    const auto only = std::find_if_not(term.slopes.begin(), term.slopes.end(), zero) - term.slopes.begin();
+    return {logx.col(only).data(), term.slopes[static_cast<size_t>(only)]};
+  }
+  if (fill) {
+    room.setZero();
+    for (size_t i = 0; i < term.slopes.size(); ++i)
+      if (term.slopes[i] != 0) room += term.slopes[i] * logx.col(static_cast<Eigen::Index>(i));
+  }
+  return {room.data(), 1};
 }
 
 void SumOfPowers::basis(const double* theta, const Eigen::MatrixXd& logx, Eigen::MatrixXd& phi,
@@ -47,8 +57,8 @@ void SumOfPowers::basis(const double* theta, const Eigen::MatrixXd& logx, Eigen:
       column.setOnes();
       continue;
     }
-    slopes(term, logx, column);
-    kernels().power(logx.rows(), theta[term.exponent], column.data(), column.data());
+    const Slopes slope = slopes(term, logx, true, column);
+    kernels().power(logx.rows(), slope.factor * theta[term.exponent], slope.column, column.data());
   }
 }
 
@@ -88,8 +98,8 @@ void SumOfPowers::values(const double* c, const Eigen::MatrixXd& logx, Workspace
       curve.array() += c[j];
       continue;
     }
-    slopes(term, logx, work.slopes.col(j));
-    kernels().power(logx.rows(), c[linear + term.exponent], work.slopes.col(j).data(), work.terms.col(j).data());
+    const Slopes slope = slopes(term, logx, true, work.slopes.col(j));
+    kernels().power(logx.rows(), slope.factor * c[linear + term.exponent], slope.column, work.terms.col(j).data());
     curve += c[j] * work.terms.col(j);
   }
 }
@@ -111,11 +121,12 @@ void SumOfPowers::accumulate(const double* c, const Eigen::MatrixXd& logx, Works
   for (Eigen::Index j = 0; j < linear; ++j) {
     const PowerTerm& term = spec_.terms[static_cast<size_t>(j)];
     if (term.exponent < 0) continue;
-    auto slope = work.slopes.col(j);
-    work.bent = work.terms.col(j).cwiseProduct(slope);
+    const Slopes slope = slopes(term, logx, false, work.slopes.col(j));
+    const Eigen::Map<const Eigen::VectorXd> column(slope.column, rows);
+    work.bent = work.terms.col(j).cwiseProduct(slope.factor * column);
     by_exponent.col(term.exponent) += c[j] * work.bent;
     mixed[j] = first.dot(work.bent);
-    pure[j] = kernels().dot(rows, first.data(), work.bent.data(), slope.data());
+    pure[j] = slope.factor * kernels().dot(rows, first.data(), work.bent.data(), slope.column);
   }
   gradient.resize(size);
   hessian.resize(size, size);

@@ -54,7 +54,13 @@ class SumOfPowers : public Form {
  protected:
   /// Σ_i slope_i·ln x_i of a term.
   static double log_slope(const PowerTerm& term, const double* logx);
-  static void slopes(const PowerTerm& term, const Eigen::MatrixXd& logx, Eigen::Ref<Eigen::VectorXd> out);
+  /// The same of all rows, as a multiple of a column: one of logx, or `room` where the term has several slopes, which
+  /// `fill` computes.
+  struct Slopes {
+    const double* column;
+    double factor;
+  };
+  static Slopes slopes(const PowerTerm& term, const Eigen::MatrixXd& logx, bool fill, Eigen::Ref<Eigen::VectorXd> room);
   const PowerSumSpec spec_;
 };
 
