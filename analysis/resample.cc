@@ -16,6 +16,9 @@ constexpr size_t kMaxStarts = 3;
 /// Grids and samples up to these sizes get the full search for each draw: it is cheap there.
 constexpr size_t kSmallGrid = 64;
 constexpr Eigen::Index kFewRows = 1000;
+/// Longer axes are thinned to every second value: the quadratics' basins are wider than that, and the whole sample's
+/// minima were found on all values.
+constexpr size_t kLongAxis = 12;
 /// Rows, and coefficients of these, that are worked on together: what fits into a core's own cache.
 constexpr Eigen::Index kBlockRows = 256;
 constexpr Eigen::Index kBlockProducts = 64;
@@ -35,6 +38,17 @@ Fingerprint fingerprint(const double* values, Eigen::Index count) {
 
 Eigen::Index up_to_lanes(Eigen::Index count) {
   return (count + kLanes - 1) / kLanes * kLanes;
+}
+
+std::vector<Coordinate> thinned(std::vector<Coordinate> coordinates) {
+  for (Coordinate& c : coordinates) {
+    if (c.grid.size() <= kLongAxis) continue;
+    std::vector<double> grid;
+    for (size_t i = 0; i + 1 < c.grid.size(); i += 2) grid.push_back(c.grid[i]);
+    grid.push_back(c.grid.back());
+    c.grid = std::move(grid);
+  }
+  return coordinates;
 }
 
 }  // namespace
@@ -69,13 +83,13 @@ Resampler::Resampler(const Form& form, const Sample& sample, const Criterion& cr
       criterion_(criterion),
       optima_(optima),
       full_search_(form.has_starts() || either_sign(form.coordinates(sample.logx)) != 0),
-      grid_(full_search_ ? std::vector<Coordinate>() : form.coordinates(sample.logx)),
+      grid_(full_search_ ? std::vector<Coordinate>() : thinned(form.coordinates(sample.logx))),
       box_(form.coordinates(sample.logx)),
       linear_(optima.front().coordinates.size() - static_cast<Eigen::Index>(grid_.axes.size())),
       features_(linear_ * (linear_ + 1) / 2 + linear_ + 1),
       scale_(sample.y.size()) {
   full_search_ = full_search_ || (grid_.size <= kSmallGrid && sample.y.size() <= kFewRows);
-  if (full_search_) return;
+  if (full_search_ || many_rows()) return;
   Workspace work;
   Eigen::VectorXd curve;
   form.values(optima.front().coordinates.data(), sample.logx, work, curve);
@@ -151,6 +165,10 @@ std::vector<double> Resampler::coefficients(const Eigen::MatrixXd& weights, Eige
 
 std::vector<Optimum> Resampler::minimise(const Eigen::MatrixXd& weights) const {
   std::vector<Optimum> optima;
+  if (many_rows()) {
+    for (Eigen::Index d = 0; d < weights.cols(); ++d) optima.push_back(best_basin(drawn_rows(weights.col(d))));
+    return optima;
+  }
   if (full_search_) {
     for (Eigen::Index d = 0; d < weights.cols(); ++d) optima.push_back(search(weights.col(d)));
     return optima;
@@ -225,7 +243,7 @@ bool Resampler::near(size_t point, const SmallVector& coordinates) const {
   for (size_t d = 0; d < grid_.axes.size(); ++d) {
     const std::vector<double>& axis = grid_.axes[d];
     const size_t i = grid_.index(point, d);
-    const double low = axis[i < 2 ? 0 : i - 2], high = axis[std::min(i + 2, axis.size() - 1)];
+    const double low = axis[i == 0 ? 0 : i - 1], high = axis[std::min(i + 1, axis.size() - 1)];
     const double at = coordinates[linear_ + static_cast<Eigen::Index>(d)];
     if (at < low || at > high) return false;
   }

@@ -23,6 +23,8 @@ namespace scalelaw::analysis {
 /// Where it is cheap, and for a form with starts of its own or with linear coordinates of either sign, each draw gets
 /// the full search of `minimise` instead.
 ///
+/// Of more than kSearchRows rows, only the minima of the whole sample are polished for each draw.
+///
 /// Rows are visited in blocks: room is needed for a block's coefficients, never for those of all rows.
 class Resampler {
  public:
@@ -62,12 +64,13 @@ class Resampler {
   /// What a row's squared deviation from y counts.
   Eigen::VectorXd scale_;
 
+  bool many_rows() const { return sample_.y.size() > kSearchRows; }
   /// All columns at a grid point, what is left of y being the last.
   class Columns;
   void find_distinct();
   /// Distinct coefficients × draws, by rows.
   std::vector<double> coefficients(const Eigen::MatrixXd& weights, Eigen::Index from, Eigen::Index count) const;
-  /// Within two grid steps in every exponent: the same basin.
+  /// Within a grid step in every exponent: the same basin.
   bool near(size_t point, const SmallVector& coordinates) const;
   /// The rows that were drawn at all.
   Sample drawn_rows(const Eigen::VectorXd& weight) const;

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "analysis/grid.h"
 #include "analysis/kernels.h"
 #include "analysis/newton.h"
+#include "analysis/random.h"
 
 namespace scalelaw::analysis {
 namespace {
@@ -272,15 +274,36 @@ std::vector<SmallVector> grid_starts(const Form& form, const std::vector<Coordin
   return starts;
 }
 
+/// kSearchRows rows, chosen at random but always the same.
+Sample some_rows(const Sample& sample) {
+  std::vector<Eigen::Index> rows(static_cast<size_t>(sample.y.size()));
+  std::iota(rows.begin(), rows.end(), 0);
+  Random random(0, 0);
+  for (Eigen::Index i = 0; i < kSearchRows; ++i)
+    std::swap(rows[static_cast<size_t>(i)],
+              rows[static_cast<size_t>(i) + random.below(rows.size() - static_cast<size_t>(i))]);
+  rows.resize(kSearchRows);
+  return {sample.logx(rows, Eigen::all), sample.y(rows), sample.weight(rows)};
+}
+
+std::vector<SmallVector> all_starts(const Form& form, const std::vector<Coordinate>& coordinates, const Sample& sample,
+                                    const Criterion& criterion) {
+  if (sample.y.size() > kSearchRows) {
+    std::vector<SmallVector> starts;
+    for (const Optimum& optimum : minimise(form, some_rows(sample), criterion)) starts.push_back(optimum.coordinates);
+    return starts;
+  }
+  return form.has_starts() ? form.starts(coordinates, sample, criterion)
+                           : grid_starts(form, coordinates, sample, criterion);
+}
+
 }  // namespace
 
 std::vector<Optimum> minimise(const Form& form, const Sample& sample, const Criterion& criterion) {
   const std::vector<Coordinate> coordinates = form.coordinates(sample.logx);
-  const std::vector<SmallVector> starts = form.has_starts() ? form.starts(coordinates, sample, criterion)
-                                                            : grid_starts(form, coordinates, sample, criterion);
   const Box box(coordinates);
   std::vector<Optimum> optima;
-  for (const SmallVector& start : starts) {
+  for (const SmallVector& start : all_starts(form, coordinates, sample, criterion)) {
     Optimum optimum = polish(form, sample, criterion, box, start);
     if (std::isfinite(optimum.objective)) optima.push_back(std::move(optimum));
   }

@@ -24,6 +24,10 @@ struct Optimum {
   double objective = 0;
 };
 
+/// A sample of more rows than this is searched on so many of them, and the minima found there are polished on all: what
+/// tells one basin from another does not hang on single rows then.
+inline constexpr Eigen::Index kSearchRows = 8192;
+
 /// All local minima found, best first; empty where the form cannot take the values at all.
 ///
 /// Every combination of the forms' grids is visited; at each the linear coordinates are solved for exactly (subject to
