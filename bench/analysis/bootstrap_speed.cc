@@ -1,4 +1,5 @@
-// How long a fit of the Chinchilla law and its bootstrap take, and how that grows with the rows.
+// How long a fit of the Chinchilla law and its bootstrap take, and how that grows with the rows; and a fit of a broken
+// power law with one break.
 // Usage: bootstrap_speed [DRAWS [THREADS]]
 //
 // On tests/analysis/data/chinchilla.csv (234 runs), Huber's δ = 1e-3 on log residuals, the full global search for each
@@ -52,6 +53,20 @@ std::vector<Observation> made_runs(int count) {
   return runs;
 }
 
+/// 64 points of a curve with a break at 1e12, 1 % of noise.
+std::vector<Observation> broken_curve() {
+  Random random(3, 2);
+  std::vector<Observation> runs(64);
+  for (size_t i = 0; i < runs.size(); ++i) {
+    Observation& o = runs[i];
+    o.run = std::to_string(i);
+    o.flops = 1e10 * std::pow(1e5, static_cast<double>(i) / 63);
+    const double bend = std::pow(1 + std::pow(o.flops / 1e12, 1 / 0.3), -0.25 * 0.3);
+    o.value = (0.5 + 30 * std::pow(o.flops, -0.1) * bend) * std::exp(0.01 * random.normal());
+  }
+  return runs;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -65,8 +80,14 @@ int main(int argc, char** argv) {
   const Duration single = duration_of_fit(runs, options, 50);
   options.bootstrap = draws;
   const Duration bootstrap = duration_of_fit(runs, options, 7);
+  FitOptions broken;
+  broken.form = "broken-power";
+  broken.points = "all";
+  broken.bootstrap = 0;
+  const Duration bent = duration_of_fit(broken_curve(), broken, 10);
   fmt::print("runs {}\ndraws {}\n", runs.size(), draws);
   fmt::print("single_fit_wall_ms {:.3f}\nsingle_fit_cpu_ms {:.3f}\n", 1e3 * single.wall, 1e3 * single.cpu);
+  fmt::print("broken_power_wall_ms {:.3f}\nbroken_power_cpu_ms {:.3f}\n", 1e3 * bent.wall, 1e3 * bent.cpu);
   fmt::print("bootstrap_wall_s {:.4f}\nbootstrap_cpu_s {:.4f}\n", bootstrap.wall, bootstrap.cpu);
 
   fmt::print("\n{:>9} {:>14} {:>12} {:>22} {:>12}\n", "rows", "fit, cpu s", "µs per row", "fit + 16 draws, cpu s",

@@ -86,6 +86,8 @@ def main():
     print(f"scalelaw, {options.draws} draws, each a global search: {ours_wall:.3f} s ({ours_cpu:.3f} s cpu)")
     print(f"scalelaw, single fit: {float(ours['single_fit_wall_ms']):.2f} ms "
           f"({float(ours['single_fit_cpu_ms']):.2f} ms cpu)")
+    print(f"scalelaw, broken power law with one break, 64 points: {float(ours['broken_power_wall_ms']):.1f} ms "
+          f"({float(ours['broken_power_cpu_ms']):.1f} ms cpu)")
     print(f"ratio: {wall * scale / ours_wall:.0f} × by the clock, {cpu * scale / ours_cpu:.0f} × by cpu time\n")
     print(table)
 
