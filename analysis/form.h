@@ -61,7 +61,6 @@ struct Workspace {
   Eigen::MatrixXd terms;
   Eigen::MatrixXd slopes;
   Eigen::MatrixXd gradients;
-  Eigen::VectorXd bent;
 };
 
 /// y = offset(x; θ) + Σ_j c_j·φ_j(x; θ): c the linear coordinates, θ the others; linear ones come first.

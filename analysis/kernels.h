@@ -24,6 +24,10 @@ struct Shape {
   double offset = 0;
 };
 
+struct Moments {
+  double first = 0, second = 0;
+};
+
 struct Kernels {
   const char* name;
 
@@ -41,8 +45,12 @@ struct Kernels {
   /// gram[a·count + b] = Σ second·column_a·column_b (both triangles), moment[a] = Σ first·column_a.
   void (*gram)(std::int64_t rows, int count, const double* const* columns, const double* second, const double* first,
                double* gram, double* moment);
-  /// Σ a·b·c.
-  double (*dot)(std::int64_t rows, const double* a, const double* b, const double* c);
+  /// out = e^(exponent·slope), curve += amplitude·out.
+  void (*add_power)(std::int64_t rows, double exponent, double amplitude, const double* slope, double* out,
+                    double* curve);
+  /// by_exponent += amplitude·power·slope; gives Σ first·power·slope and Σ first·power·slope².
+  Moments (*bend)(std::int64_t rows, double amplitude, const double* power, const double* slope, const double* first,
+                  double* by_exponent);
 
   /// sums[f·draws + d] += Σ_r by_feature[f·rows + r]·weights[r·draws + d]; draws: a multiple of kLanes.
   void (*weighted_sums)(std::int64_t rows, std::int64_t features, std::int64_t draws, const double* by_feature,

@@ -341,10 +341,25 @@ void gram(int64_t rows, int count, const double* const* columns, const double* s
     for (int b = 0; b < a; ++b) g[a * count + b] = g[b * count + a];
 }
 
-double dot(int64_t rows, const double* a, const double* b, const double* c) {
-  Lanes total = all(0);
-  for_rows(rows, [&](int64_t i, auto part) { total += part.load(a + i) * part.load(b + i) * part.load(c + i); });
-  return sum(total);
+void add_power(int64_t rows, double exponent, double amplitude, const double* slope, double* out, double* curve) {
+  for_rows(rows, [&](int64_t i, auto part) {
+    const Lanes power = exp_lanes(exponent * part.load(slope + i));
+    part.store(out + i, power);
+    part.store(curve + i, part.load(curve + i) + amplitude * power);
+  });
+}
+
+Moments bend(int64_t rows, double amplitude, const double* power, const double* slope, const double* first,
+             double* by_exponent) {
+  Lanes once = all(0), twice = all(0);
+  for_rows(rows, [&](int64_t i, auto part) {
+    const Lanes s = part.load(slope + i), bent = part.load(power + i) * s;
+    part.store(by_exponent + i, part.load(by_exponent + i) + amplitude * bent);
+    const Lanes weighted = part.load(first + i) * bent;
+    once += weighted;
+    twice += weighted * s;
+  });
+  return {sum(once), sum(twice)};
 }
 
 /// A tile of kFeatures × (kVectors·kLanes) sums stays in registers.
@@ -462,7 +477,7 @@ void profile(int linear, int64_t points, const int32_t* place, const double* sum
 }  // namespace
 
 extern const Kernels SCALELAW_KERNELS;
-const Kernels SCALELAW_KERNELS = {SCALELAW_KERNELS_NAME, power,  penalty_slopes, penalty_weights, gram, dot,
+const Kernels SCALELAW_KERNELS = {SCALELAW_KERNELS_NAME, power,  penalty_slopes, penalty_weights, gram, add_power, bend,
                                   weighted_sums,         profile};
 
 }  // namespace scalelaw::analysis

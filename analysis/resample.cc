@@ -251,16 +251,15 @@ bool Resampler::near(size_t point, const SmallVector& coordinates) const {
 }
 
 Sample Resampler::drawn_rows(const Eigen::VectorXd& weight) const {
-  const Eigen::Index count = (weight.array() > 0).count();
-  Sample drawn{Eigen::MatrixXd(count, sample_.logx.cols()), Eigen::VectorXd(count), Eigen::VectorXd(count)};
-  Eigen::Index to = 0;
+  // Without a branch: no processor foresees which rows are drawn.
+  std::vector<Eigen::Index> rows(static_cast<size_t>(weight.size()));
+  size_t count = 0;
   for (Eigen::Index i = 0; i < weight.size(); ++i) {
-    if (weight[i] <= 0) continue;
-    drawn.logx.row(to) = sample_.logx.row(i);
-    drawn.y[to] = sample_.y[i];
-    drawn.weight[to++] = weight[i];
+    rows[count] = i;
+    count += weight[i] > 0;
   }
-  return drawn;
+  rows.resize(count);
+  return {sample_.logx(rows, Eigen::all), sample_.y(rows), weight(rows)};
 }
 
 }  // namespace scalelaw::analysis

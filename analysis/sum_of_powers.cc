@@ -99,8 +99,8 @@ void SumOfPowers::values(const double* c, const Eigen::MatrixXd& logx, Workspace
       continue;
     }
     const Slopes slope = slopes(term, logx, true, work.slopes.col(j));
-    kernels().power(logx.rows(), slope.factor * c[linear + term.exponent], slope.column, work.terms.col(j).data());
-    curve += c[j] * work.terms.col(j);
+    kernels().add_power(logx.rows(), slope.factor * c[linear + term.exponent], c[j], slope.column,
+                        work.terms.col(j).data(), curve.data());
   }
 }
 
@@ -122,11 +122,10 @@ void SumOfPowers::accumulate(const double* c, const Eigen::MatrixXd& logx, Works
     const PowerTerm& term = spec_.terms[static_cast<size_t>(j)];
     if (term.exponent < 0) continue;
     const Slopes slope = slopes(term, logx, false, work.slopes.col(j));
-    const Eigen::Map<const Eigen::VectorXd> column(slope.column, rows);
-    work.bent = work.terms.col(j).cwiseProduct(slope.factor * column);
-    by_exponent.col(term.exponent) += c[j] * work.bent;
-    mixed[j] = first.dot(work.bent);
-    pure[j] = slope.factor * kernels().dot(rows, first.data(), work.bent.data(), slope.column);
+    const Moments moments = kernels().bend(rows, slope.factor * c[j], work.terms.col(j).data(), slope.column,
+                                           first.data(), by_exponent.col(term.exponent).data());
+    mixed[j] = slope.factor * moments.first;
+    pure[j] = slope.factor * slope.factor * moments.second;
   }
   gradient.resize(size);
   hessian.resize(size, size);
