@@ -314,8 +314,43 @@ SCALELAW_INLINE void row_of_gram(int64_t rows, const double* second, const doubl
   for (int b = 0; b < kCount; ++b) out[b] = sum(total[b]);
 }
 
+/// In one pass: all sums fit into the registers.
+template <int K>
+void small_gram(int64_t rows, const double* const* columns, const double* second, const double* first, double* g,
+                double* moment) {
+  Lanes products[K * (K + 1) / 2], moments[K];
+  for (Lanes& total : products) total = all(0);
+  for (Lanes& total : moments) total = all(0);
+  for_rows(rows, [&](int64_t i, auto part) {
+    const Lanes bend = part.load(second + i), slope = part.load(first + i);
+    Lanes column[K];
+    for (int a = 0; a < K; ++a) column[a] = part.load(columns[a] + i);
+    for (int a = 0, at = 0; a < K; ++a) {
+      moments[a] += slope * column[a];
+      const Lanes scaled = bend * column[a];
+      for (int b = 0; b <= a; ++b) products[at++] += scaled * column[b];
+    }
+  });
+  for (int a = 0, at = 0; a < K; ++a) {
+    moment[a] = sum(moments[a]);
+    for (int b = 0; b <= a; ++b) g[a * K + b] = g[b * K + a] = sum(products[at++]);
+  }
+}
+
 void gram(int64_t rows, int count, const double* const* columns, const double* second, const double* first, double* g,
           double* moment) {
+  switch (count) {
+    case 1:
+      return small_gram<1>(rows, columns, second, first, g, moment);
+    case 2:
+      return small_gram<2>(rows, columns, second, first, g, moment);
+    case 3:
+      return small_gram<3>(rows, columns, second, first, g, moment);
+    case 4:
+      return small_gram<4>(rows, columns, second, first, g, moment);
+    case 5:
+      return small_gram<5>(rows, columns, second, first, g, moment);
+  }
   for (int a = 0; a < count; ++a) {
     Lanes total = all(0);
     for_rows(rows, [&](int64_t i, auto part) { total += part.load(first + i) * part.load(columns[a] + i); });

@@ -1,7 +1,7 @@
 // Newton's method with damping inside a box: what turns a good grid point into an optimum at full precision.
 #pragma once
 
-#include <Eigen/Cholesky>
+#include <Eigen/Core>
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +9,35 @@
 #include "analysis/form.h"
 
 namespace scalelaw::analysis {
+
+/// Solves (H + damping·diag(scale))·step = −gradient by Cholesky; false where that is not positive definite. Eigen's is
+/// written for larger matrices, and this is called for every step of every draw.
+inline bool solve_damped(const SmallMatrix& hessian, double damping, const SmallVector& scale,
+                         const SmallVector& gradient, SmallVector& step) {
+  const auto size = static_cast<int>(gradient.size());
+  double l[kMaxParameters][kMaxParameters], y[kMaxParameters];
+  for (int a = 0; a < size; ++a) {
+    double rest = -gradient[a];
+    for (int b = 0; b < a; ++b) {
+      double sum = hessian(a, b);
+      for (int k = 0; k < b; ++k) sum -= l[a][k] * l[b][k];
+      l[a][b] = sum * l[b][b];
+      rest -= l[a][b] * y[b];
+    }
+    double pivot = hessian(a, a) + damping * scale[a];
+    for (int k = 0; k < a; ++k) pivot -= l[a][k] * l[a][k];
+    if (!(pivot > 0)) return false;
+    // The diagonal is kept inverted.
+    l[a][a] = 1 / std::sqrt(pivot);
+    y[a] = rest * l[a][a];
+  }
+  for (int a = size; a-- > 0;) {
+    double rest = y[a];
+    for (int k = a + 1; k < size; ++k) rest -= l[k][a] * step[k];
+    step[a] = rest * l[a][a];
+  }
+  return true;
+}
 
 /// Minimises a smooth function inside low ≤ p ≤ high from a start in the box, by Newton steps with exact Hessians,
 /// damped as Levenberg and Marquardt do, on the coordinates that are not held at a bound. Returns the minimum value.
@@ -59,11 +88,8 @@ double newton(Function&& function, SmallVector& p, const SmallVector& low, const
     // Raise the damping until the model is convex and the step goes down.
     bool moved = false;
     while (damping < 1e12) {
-      SmallMatrix damped = hessian;
-      for (int a = 0; a < count; ++a) damped(a, a) += damping * scale[a];
-      const Eigen::LLT<SmallMatrix> factor(damped);
-      if (factor.info() == Eigen::Success) {
-        const SmallVector step = factor.solve(-gradient);
+      SmallVector step(count);
+      if (solve_damped(hessian, damping, scale, gradient, step)) {
         // What the model has still to gain is lost in the value's rounding.
         if (damping <= 1 && -gradient.dot(step) <= kRounding * std::abs(here.value)) break;
         SmallVector next = p;
