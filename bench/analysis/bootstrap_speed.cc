@@ -1,11 +1,11 @@
 // How long a fit of the Chinchilla law and its bootstrap take, and how that grows with the rows; and a fit of a broken
 // power law with one break.
-// Usage: bootstrap_speed [DRAWS [THREADS]]
+// Usage: bootstrap_speed [DRAWS [THREADS [MOST_ROWS]]]
 //
-// On tests/analysis/data/chinchilla.csv (234 runs), Huber's δ = 1e-3 on log residuals, the full global search for each
-// draw; then on made rows, 10² to 10⁶ of them. Each figure is the best of several: wall is the time that passed, cpu
-// what all threads used together, which other work on the machine disturbs less. One `name value` per line at first,
-// for bench/analysis/compare_scipy.py to read.
+// On tests/analysis/data/chinchilla.csv (234 runs), Huber's δ = 1e-3 on log residuals, the global search for each draw;
+// then on made rows, 10² to 10⁶ of them (or MOST_ROWS; 0: none). Each figure is the best of several: wall is the time
+// that passed, cpu what all threads used together, which other work on the machine disturbs less. One `name value` per
+// line at first, for bench/analysis/compare_scipy.py to read.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -90,9 +90,11 @@ int main(int argc, char** argv) {
   fmt::print("broken_power_wall_ms {:.3f}\nbroken_power_cpu_ms {:.3f}\n", 1e3 * bent.wall, 1e3 * bent.cpu);
   fmt::print("bootstrap_wall_s {:.4f}\nbootstrap_cpu_s {:.4f}\n", bootstrap.wall, bootstrap.cpu);
 
+  const int most_rows = argc > 3 ? std::atoi(argv[3]) : 1'000'000;
+  if (most_rows == 0) return 0;
   fmt::print("\n{:>9} {:>14} {:>12} {:>22} {:>12}\n", "rows", "fit, cpu s", "µs per row", "fit + 16 draws, cpu s",
              "µs per row");
-  for (int rows = 100; rows <= 1'000'000; rows *= 10) {
+  for (int rows = 100; rows <= most_rows; rows *= 10) {
     const std::vector<Observation> made = made_runs(rows);
     const int repeats = rows < 100'000 ? 5 : 1;
     options.bootstrap = 0;
