@@ -66,7 +66,7 @@ double newton(Function&& function, SmallVector& p, const SmallVector& low, const
   if (!std::isfinite(there.value)) return there.value;
   keep(p);
   constexpr double kRounding = 1e-14;
-  double damping = 1e-3;
+  double damping = 1e-2;
   int tiny_steps = 0;
   for (int iteration = 0; iteration < max_iterations; ++iteration) {
     int free[kMaxParameters];
@@ -100,12 +100,12 @@ double newton(Function&& function, SmallVector& p, const SmallVector& low, const
           tiny_steps = gain <= 1e-13 * std::abs(here.value) ? tiny_steps + 1 : 0;
           p = next;
           keep(p);
-          damping = std::max(damping * 0.1, 1e-14);
+          damping = std::max(damping * 0.03, 1e-14);
           moved = true;
           break;
         }
       }
-      damping = std::max(damping * 4, 1e-10);
+      damping = std::max(damping * 10, 1e-10);
     }
     if (!moved || tiny_steps >= 2) break;
   }

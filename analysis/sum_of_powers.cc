@@ -90,12 +90,14 @@ void SumOfPowers::values(const double* c, const Eigen::MatrixXd& logx, Workspace
   const auto linear = static_cast<Eigen::Index>(spec_.terms.size());
   work.terms.resize(logx.rows(), linear);
   work.slopes.resize(logx.rows(), linear);
-  curve.setZero(logx.rows());
+  double constant = 0;
+  for (Eigen::Index j = 0; j < linear; ++j)
+    if (spec_.terms[static_cast<size_t>(j)].exponent < 0) constant += c[j];
+  curve.setConstant(logx.rows(), constant);
   for (Eigen::Index j = 0; j < linear; ++j) {
     const PowerTerm& term = spec_.terms[static_cast<size_t>(j)];
     if (term.exponent < 0) {
       work.terms.col(j).setOnes();
-      curve.array() += c[j];
       continue;
     }
     const Slopes slope = slopes(term, logx, true, work.slopes.col(j));
