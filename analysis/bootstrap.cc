@@ -53,8 +53,8 @@ double inflate(const Noise& noise, Random& random) {
 /// Replicates by the model: see the head of bootstrap.h.
 class ModelBootstrap {
  public:
-  ModelBootstrap(const Problem& problem, const Optimum& optimum, const Noise& noise, std::uint64_t seed)
-      : problem_(problem), optimum_(optimum), noise_(noise), seed_(seed) {
+  ModelBootstrap(const Problem& problem, const std::vector<Optimum>& optima, const Noise& noise, std::uint64_t seed)
+      : problem_(problem), optima_(optima), noise_(noise), seed_(seed) {
     // Cells of one budget compete for the frontier; elsewhere every cell is a point of its own.
     for (size_t c = 0; c < problem.cells.size(); ++c) {
       const bool same_budget = problem.on_frontier && !rivals_.empty() &&
@@ -78,12 +78,11 @@ class ModelBootstrap {
     std::vector<Cell> points;
     const std::vector<double> shifts = disturb_points(random, noise_.sigma * inflation, points);
     Sample sample = make_sample(points, problem_);
-    const Eigen::VectorXd fitted = curve(*problem_.form, sample.logx, optimum_.coordinates);
+    const Eigen::VectorXd fitted = curve(*problem_.form, sample.logx, optima_.front().coordinates);
     for (size_t k = 0; k < points.size(); ++k)
       sample.y[k] = disturb(fitted[k], shifts[k] - inflation * selection_[k], problem_.criterion.residual);
-    const std::vector<Optimum> optima = minimise(*problem_.form, sample, problem_.criterion);
-    const SmallVector& best = optima.empty() ? optimum_.coordinates : optima.front().coordinates;
-    return {problem_.form->parameters(best.data(), problem_.log_scale.data()), noise_.sigma * inflation};
+    const Optimum best = minimise_replicate(*problem_.form, sample, problem_.criterion, optima_);
+    return {problem_.form->parameters(best.coordinates.data(), problem_.log_scale.data()), noise_.sigma * inflation};
   }
 
  private:
@@ -114,7 +113,7 @@ class ModelBootstrap {
   }
 
   const Problem& problem_;
-  const Optimum& optimum_;
+  const std::vector<Optimum>& optima_;
   const Noise noise_;
   const std::uint64_t seed_;
   std::vector<std::vector<int>> rivals_;
@@ -124,17 +123,17 @@ class ModelBootstrap {
 /// Replicates by residuals, each row's own or another's: see the head of bootstrap.h.
 class ResidualBootstrap {
  public:
-  ResidualBootstrap(const Problem& problem, const Sample& sample, const Optimum& optimum, const Noise& noise,
-                    Resampling resampling, std::uint64_t seed)
+  ResidualBootstrap(const Problem& problem, const Sample& sample, const std::vector<Optimum>& optima,
+                    const Noise& noise, Resampling resampling, std::uint64_t seed)
       : problem_(problem),
         sample_(sample),
-        optimum_(optimum),
+        optima_(optima),
         noise_(noise),
         wild_(resampling == Resampling::kWild),
         seed_(seed),
         units_(resampling_units(problem, resampling)),
-        fitted_(curve(*problem.form, sample.logx, optimum.coordinates)) {
-    const Linearised linearised = linearise(problem, sample, optimum.coordinates);
+        fitted_(curve(*problem.form, sample.logx, optima.front().coordinates)) {
+    const Linearised linearised = linearise(problem, sample, optima.front().coordinates);
     const Eigen::ArrayXd kept = 1 - linearised.leverage.array();
     shock_ = wild_ ? (-linearised.residual.array() / kept).eval() : (-linearised.residual.array() / kept.sqrt()).eval();
     if (!wild_) shock_.array() -= shock_.mean();
@@ -152,9 +151,8 @@ class ResidualBootstrap {
         sample.y[row] = disturb(fitted_[row], shock / std::sqrt(weight > 0 ? weight : 1), problem_.criterion.residual);
       }
     }
-    const std::vector<Optimum> optima = minimise(*problem_.form, sample, problem_.criterion);
-    const SmallVector& best = optima.empty() ? optimum_.coordinates : optima.front().coordinates;
-    return {problem_.form->parameters(best.data(), problem_.log_scale.data()), noise_.sigma * inflation};
+    const Optimum best = minimise_replicate(*problem_.form, sample, problem_.criterion, optima_);
+    return {problem_.form->parameters(best.coordinates.data(), problem_.log_scale.data()), noise_.sigma * inflation};
   }
 
  private:
@@ -167,7 +165,7 @@ class ResidualBootstrap {
 
   const Problem& problem_;
   const Sample& sample_;
-  const Optimum& optimum_;
+  const std::vector<Optimum>& optima_;
   const Noise noise_;
   const bool wild_;
   const std::uint64_t seed_;
@@ -304,10 +302,9 @@ std::vector<Draw> bootstrap(const Problem& problem, const Sample& sample, const 
       return drawing_bootstrap(problem, sample, optima, noise, resampling, count, seed, threads, done);
     case Resampling::kResidual:
     case Resampling::kWild:
-      return draw_each(ResidualBootstrap(problem, sample, optima.front(), noise, resampling, seed), count, threads,
-                       done);
+      return draw_each(ResidualBootstrap(problem, sample, optima, noise, resampling, seed), count, threads, done);
     case Resampling::kModel:
-      return draw_each(ModelBootstrap(problem, optima.front(), noise, seed), count, threads, done);
+      return draw_each(ModelBootstrap(problem, optima, noise, seed), count, threads, done);
   }
   return {};
 }

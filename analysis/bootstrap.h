@@ -1,4 +1,4 @@
-// Uncertainty of a fit: replicates of the study, each fitted from scratch with the full global search.
+// Uncertainty of a fit: replicates of the study, each fitted anew (`minimise_replicate`, `Resampler`).
 //
 // Five ways to make a replicate (`FitOptions::resample`):
 //

@@ -54,7 +54,7 @@ PowerSumSpec chinchilla_tied() {
           .description = "L = E + A·N^−alpha + B·D^−alpha (Hoffmann et al. 2022, eq. 2, with one exponent)",
           .columns = {"params", "samples"},
           .terms = {{"E", -1, {}}, {"A", 0, {-1, 0}}, {"B", 0, {0, -1}}},
-          .exponents = {{"alpha", geometric_grid(0.02, 3, 60)}},
+          .exponents = {{"alpha", geometric_grid(0.02, 3, 72)}},
           .objective = "huber"};
 }
 
@@ -66,7 +66,7 @@ PowerSumSpec over_training() {
           .description = "L = E + (a·M^eta + b·M^−eta)·C^−eta, M = D/N (Gadre et al. 2024, eq. 4)",
           .columns = {"flops", "tokens_per_param"},
           .terms = {{"E", -1, {}}, {"a", 0, {-1, 1}}, {"b", 0, {-1, -1}}},
-          .exponents = {{"eta", geometric_grid(0.01, 1.5, 60)}}};
+          .exponents = {{"eta", geometric_grid(0.01, 1.5, 72)}}};
 }
 
 /// L = (β·x)^α with α < 0 (Tian et al. 2024, arXiv 2404.02905, eq. 6): a power law written with the scale inside.

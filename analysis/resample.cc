@@ -170,7 +170,8 @@ std::vector<Optimum> Resampler::minimise(const Eigen::MatrixXd& weights) const {
     return optima;
   }
   if (full_search_) {
-    for (Eigen::Index d = 0; d < weights.cols(); ++d) optima.push_back(search(weights.col(d)));
+    for (Eigen::Index d = 0; d < weights.cols(); ++d)
+      optima.push_back(minimise_replicate(form_, drawn_rows(weights.col(d)), criterion_, optima_));
     return optima;
   }
   const auto points = static_cast<Eigen::Index>(grid_.size);
@@ -197,14 +198,6 @@ std::vector<Optimum> Resampler::minimise(const Eigen::MatrixXd& weights) const {
     }
   }
   return optima;
-}
-
-Optimum Resampler::search(const Eigen::VectorXd& weight) const {
-  const Sample drawn = drawn_rows(weight);
-  Optimum best = best_basin(drawn);
-  const std::vector<Optimum> optima = analysis::minimise(form_, drawn, criterion_);
-  if (!optima.empty() && !(optima.front().objective >= best.objective)) best = optima.front();
-  return best;
 }
 
 Optimum Resampler::best_basin(const Sample& drawn) const {

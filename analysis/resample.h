@@ -21,7 +21,7 @@ namespace scalelaw::analysis {
 /// the others, and which of them is best may change from draw to draw.
 ///
 /// Where it is cheap, and for a form with starts of its own or with linear coordinates of either sign, each draw gets
-/// the full search of `minimise` instead.
+/// `minimise_replicate` instead.
 ///
 /// Of more than kSearchRows rows, only the minima of the whole sample are polished for each draw.
 ///
@@ -80,8 +80,6 @@ class Resampler {
   /// first.
   Optimum minimise_one(const double* coefficients, Eigen::Index stride, const std::vector<size_t>& starts,
                        const Eigen::VectorXd& weight) const;
-  /// The full search.
-  Optimum search(const Eigen::VectorXd& weight) const;
 };
 
 }  // namespace scalelaw::analysis

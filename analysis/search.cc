@@ -18,6 +18,8 @@ constexpr size_t kMaxStarts = 16;
 /// Far from the points, the quadratic that stands in for the criterion hides minima: grids up to this size are polished
 /// from every point.
 constexpr size_t kSmallGrid = 64;
+/// Known minima that a replicate of the sample is polished from.
+constexpr size_t kMostKnown = 4;
 /// Reweighting goes on until it gains less than this share.
 constexpr int kMostReweightings = 20;
 constexpr double kWorthwhile = 1e-2;
@@ -314,6 +316,21 @@ std::vector<Optimum> minimise(const Form& form, const Sample& sample, const Crit
     if (std::none_of(distinct.begin(), distinct.end(), [&](const Optimum& d) { return same(d, optimum); }))
       distinct.push_back(std::move(optimum));
   return distinct;
+}
+
+Optimum minimise_replicate(const Form& form, const Sample& sample, const Criterion& criterion,
+                           const std::vector<Optimum>& known) {
+  const Box box(form.coordinates(sample.logx));
+  Optimum best = known.front();
+  best.objective = std::numeric_limits<double>::infinity();
+  const auto consider = [&](Optimum other) {
+    if (other.objective < best.objective) best = std::move(other);
+  };
+  for (size_t k = 0; k < std::min(kMostKnown, known.size()); ++k)
+    consider(polish(form, sample, criterion, box, known[k].coordinates));
+  if (form.has_starts()) return best;
+  for (Optimum& optimum : minimise(form, sample, criterion)) consider(std::move(optimum));
+  return best;
 }
 
 }  // namespace scalelaw::analysis

@@ -36,6 +36,13 @@ inline constexpr Eigen::Index kSearchRows = 8192;
 /// those that meet are one minimum.
 std::vector<Optimum> minimise(const Form& form, const Sample& sample, const Criterion& criterion);
 
+/// The minimum of a sample that is a replicate of one whose minima, best first, are `known`. Where a grid is searched
+/// it is searched again, and the best few known ones polished too. A form with starts of its own is polished from these
+/// alone: its search costs as much as hundreds of descents, and replicates change which minimum is best rather than
+/// make new ones.
+Optimum minimise_replicate(const Form& form, const Sample& sample, const Criterion& criterion,
+                           const std::vector<Optimum>& known);
+
 /// Where the coordinates may be.
 struct Box {
   explicit Box(const std::vector<Coordinate>& coordinates);

@@ -34,53 +34,39 @@ std::string rate(double share, int studies) {
   return fmt::format("{:5.1f}{}", 100 * share, share < 0.93 - slack || share > 0.97 + slack ? "*" : " ");
 }
 
+void print_parameters(const char* label, const std::vector<double>& shares, int studies, bool mark) {
+  fmt::print("  {:12}", label);
+  for (double share : shares) {
+    if (std::isnan(share))
+      fmt::print("  {:>9}", "held");
+    else
+      fmt::print("  {:>9}", mark ? rate(share, studies) : fmt::format("{:.0f} ", 100 * share));
+  }
+  fmt::print("\n");
+}
+
 void parameters(const std::string& form, int studies, int threads) {
-  const std::vector<double> hoffmann = {1.69, 406.4, 410.7, 0.34, 0.28};
-  const KnownTruth cases[] = {
-      {.name = "8 points", .form = "power", .parameters = {400, -0.21}, .axes = {axis(1e10, 1e13, 8)}},
-      {.name = "40 points (pairs)", .form = "power", .parameters = {400, -0.21}, .axes = {axis(1e10, 1e13, 40)}},
-      {.name = "8 points", .form = "var-power", .parameters = {2e-9, -0.23}, .axes = {axis(1e10, 1e13, 8)}},
-      {.name = "8 points", .form = "power-floor", .parameters = {0.5, 2e4, 0.4}, .axes = {axis(1e10, 1e13, 8)}},
-      {.name = "40 points (pairs)",
-       .form = "power-floor",
-       .parameters = {0.5, 2e4, 0.4},
-       .axes = {axis(1e10, 1e13, 40)}},
-      {.name = "10 points",
-       .form = "bounded",
-       .parameters = {1e11, 0.8, 0.5},
-       .axes = {axis(1e10, 1e13, 10)},
-       .noise = 0.02,
-       .score = true},
-      {.name = "5 × 5, l2",
-       .form = "chinchilla",
-       .parameters = hoffmann,
-       .axes = {axis(1e7, 1e10, 5), axis(1e9, 1e12, 5)},
-       .objective = "l2"},
-      {.name = "7 × 7, l2 (pairs)",
-       .form = "chinchilla",
-       .parameters = hoffmann,
-       .axes = {axis(1e7, 1e10, 7), axis(1e9, 1e12, 7)},
-       .objective = "l2"},
-      {.name = "7 × 7, huber (pairs)",
-       .form = "chinchilla",
-       .parameters = hoffmann,
-       .axes = {axis(1e7, 1e10, 7), axis(1e9, 1e12, 7)}},
-  };
   fmt::print("\nParameters, and new runs at 4 and 10 × the largest x (in 95 %, in 50 %); {} studies each, in %.\n",
              studies);
-  for (const KnownTruth& study : cases) {
+  for (const KnownTruth& study : known_truths()) {
     if (!form.empty() && form != study.form) continue;
     const KnownTruthCoverage c = measure_known_truth(study, studies, kDraws, threads);
-    fmt::print("\n{}, {}{}\n", study.form, study.name, c.refused ? fmt::format(" ({} refused)", c.refused) : "");
-    for (const auto& [intervals, rates] : c.parameters) {
-      fmt::print("  {:11}", intervals);
-      for (double share : rates) fmt::print(" {}", rate(share, studies));
-      fmt::print("\n");
+    fmt::print("\n{}, {}{}\n  {:12}", study.form, study.name, c.refused ? fmt::format(" ({} refused)", c.refused) : "",
+               "");
+    for (const std::string& name : c.names) fmt::print("  {:>8} ", name);
+    fmt::print("\n");
+    for (const char* intervals : {"percentile", "bca", "profile"}) {
+      if (!c.parameters.contains(intervals)) continue;
+      print_parameters(intervals, c.parameters.at(intervals), studies, true);
+      const std::vector<double>& unidentified = c.unidentified.at(intervals);
+      if (std::any_of(unidentified.begin(), unidentified.end(), [](double share) { return share > 0; }))
+        print_parameters("  unbounded", unidentified, studies, false);
     }
-    fmt::print("  prediction ");
+    fmt::print("  new run   ");
     for (const auto& [factor, share] : c.prediction95)
       fmt::print(" {:.0f} ×: {} {:5.1f}", factor, rate(share, studies), 100 * c.prediction50.at(factor));
-    fmt::print("   warned {:.0f}\n", 100 * c.warned);
+    fmt::print("\n");
+    for (const auto& [warning, share] : c.warned) fmt::print("  warned {:3.0f}: {}\n", 100 * share, warning);
     std::fflush(stdout);
   }
 }
@@ -157,8 +143,9 @@ int main(int argc, char** argv) {
   const std::string what = argc > 1 ? argv[1] : "";
   const int studies = argc > 2 ? std::atoi(argv[2]) : 500;
   const int threads = argc > 3 ? std::atoi(argv[3]) : 0;
-  const std::vector<std::string> forms = form_names();
-  const bool form = std::find(forms.begin(), forms.end(), what) != forms.end();
+  const std::vector<KnownTruth> known = known_truths();
+  const bool form =
+      std::any_of(known.begin(), known.end(), [&](const KnownTruth& study) { return study.form == what; });
   const bool simulated = what.empty() || what == "parameters" || what == "ladders" || form;
   if (!simulated) return left_out(what, threads);
   if (what != "ladders") parameters(form ? what : "", studies, threads);
