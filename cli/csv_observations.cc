@@ -221,6 +221,12 @@ absl::StatusOr<CsvData> read_observations(const CsvQuery& query) {
   for (Eigen::Index i = 0; i < table.rows(); ++i)
     data.observations[static_cast<size_t>(i)].run =
         query.run.empty() ? std::to_string(table.row_number(i)) : std::string(table.cell(i, query.run));
+  if (!query.loss.empty()) {
+    const auto losses = checked.read(query.loss, "a positive number", [](double loss) { return loss > 0; });
+    if (!losses.ok()) return in_option("--loss", losses.status());
+    data.losses = data.observations;
+    for (Eigen::Index i = 0; i < losses->size(); ++i) data.losses[static_cast<size_t>(i)].value = (*losses)[i];
+  }
   return data;
 }
 

@@ -18,6 +18,8 @@ struct CsvQuery {
   std::vector<std::string> x;
   /// The column that is predicted.
   std::string y;
+  /// Of a chain: the column with the loss on the way to `y`. Empty: none.
+  std::string loss;
   /// `NAME=EXPRESSION`, in order; a later one may use an earlier one.
   std::vector<std::string> derive;
   /// Conditions that all have to hold.
@@ -32,6 +34,8 @@ struct CsvQuery {
 
 struct CsvData {
   std::vector<analysis::Observation> observations;
+  /// The same rows with the loss for a value; empty where the query has none.
+  std::vector<analysis::Observation> losses;
   /// What the law is of, as `analysis::FitOptions::x`; empty where the query leaves it to the form.
   std::vector<std::string> x;
 };

@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 
 #include "analysis/approaches.h"
+#include "analysis/chain.h"
 #include "analysis/form.h"
 #include "analysis/hygiene.h"
 #include "analysis/selection.h"
@@ -78,7 +79,18 @@ std::vector<analysis::FitOptions> possible_fits(const std::vector<analysis::Obse
 }
 
 absl::StatusOr<analysis::Law> fit_law(const std::vector<analysis::Observation>& observations,
-                                      const analysis::FitOptions& options) {
+                                      const std::vector<analysis::Observation>& losses, analysis::FitOptions options) {
+  const bool chain = !analysis::split_chain(options.form).link.empty();
+  if (chain && losses.empty())
+    return absl::InvalidArgumentError(
+        fmt::format("loss: '{}' goes by way of the runs' loss; name it, as with --loss val_loss", options.form));
+  if (!chain && !losses.empty())
+    return absl::InvalidArgumentError(
+        fmt::format("loss: only a chain goes by way of a loss, such as chinchilla>sigmoid, not '{}'", options.form));
+  std::vector<analysis::Observation> all = observations;
+  all.insert(all.end(), losses.begin(), losses.end());
+  options.observations_hash = observations_hash(options.metric, all);
+  if (chain) return analysis::fit_chain(losses, observations, options);
   if (options.form != kStack) return analysis::fit(observations, options);
   const std::vector<analysis::FitOptions> candidates = possible_fits(observations, options);
   const absl::StatusOr<analysis::Selection> selection = analysis::select_form(observations, candidates);

@@ -17,10 +17,12 @@ std::vector<analysis::FitOptions> possible_fits(const std::vector<analysis::Obse
 
 /// The form that stands for all that extrapolate as well as the best: `analysis::fit_stack`.
 inline constexpr const char* kStack = "stack";
-/// `analysis::fit`, or, for the form `stack`, the best of the forms that the observations allow with the others that
-/// extrapolate as well as its rivals. Errors: as both.
+/// `analysis::fit`, with the hash of what it was fitted to; for the form `stack`, the best of the forms that the
+/// observations allow, with the others that extrapolate as well as its rivals; for a chain, `analysis::fit_chain` by
+/// way of `losses`, of which other forms need none. Errors: as these; INVALID_ARGUMENT for losses without a chain, and
+/// the other way round.
 absl::StatusOr<analysis::Law> fit_law(const std::vector<analysis::Observation>& observations,
-                                      const analysis::FitOptions& options);
+                                      const std::vector<analysis::Observation>& losses, analysis::FitOptions options);
 
 /// `options`: what the request's FitRequest means to a fit (metric, bounds, filters, seed). Errors: as
 /// analysis::select_form, analysis::compare_approaches, analysis::diagnose.

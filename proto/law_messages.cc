@@ -31,6 +31,30 @@ analysis::Observation to_analysis(const v1::Observation& o) {
   return result;
 }
 
+analysis::FitOptions to_options(const v1::FitRequest& request) {
+  analysis::FitOptions options;
+  options.metric = request.metric();
+  options.x.assign(request.x().begin(), request.x().end());
+  options.form = request.form();
+  options.residual = request.residual();
+  options.objective = request.objective();
+  if (request.has_huber_delta()) options.huber_delta = request.huber_delta();
+  if (request.has_huber_scale()) options.huber_scale = request.huber_scale();
+  options.fixed = {request.fixed().begin(), request.fixed().end()};
+  for (const auto& [name, range] : request.search()) options.search[name] = {range.low(), range.high()};
+  if (request.has_rivals()) options.rivals.emplace(request.rivals().forms().begin(), request.rivals().forms().end());
+  options.resample = request.resample();
+  options.intervals = request.intervals();
+  options.points = request.points();
+  if (request.has_chance()) options.chance = request.chance();
+  if (request.has_ceiling()) options.ceiling = request.ceiling();
+  if (request.has_min_flops()) options.min_flops = request.min_flops();
+  if (request.has_max_flops()) options.max_flops = request.max_flops();
+  options.bootstrap = request.bootstrap();
+  options.seed = request.seed();
+  return options;
+}
+
 std::string observations_hash(const std::string& metric, const std::vector<analysis::Observation>& observations) {
   std::vector<std::string> lines;
   for (const analysis::Observation& o : observations) lines.push_back(hash_line(o));

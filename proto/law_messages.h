@@ -12,6 +12,10 @@ namespace scalelaw {
 
 analysis::Observation to_analysis(const v1::Observation& observation);
 
+/// What a request says of the fit itself; not of whose runs these are, nor what only the runs can tell. Draws are 0
+/// where the request has none.
+analysis::FitOptions to_options(const v1::FitRequest& request);
+
 /// SHA-256 in hexadecimal of the observations as text: a line with the metric, then one line each, in the order of
 /// their bytes: `run params samples flops budget_flops seed value`, the weight where it is not 1, and `name=value` for
 /// each further column, separated by tabs; numbers with 17 significant digits.

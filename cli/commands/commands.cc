@@ -20,7 +20,7 @@ namespace {
 /// How `--help` lists the commands.
 const std::vector<std::pair<const char*, std::vector<const char*>>> kGroups = {
     {"Training", {"up", "submit", "status", "watch", "cancel", "runs", "logs", "retry", "workers"}},
-    {"Laws", {"fit", "laws", "predict", "verify", "rank", "approaches", "diagnose"}},
+    {"Laws", {"fit", "forms", "laws", "predict", "verify", "rank", "approaches", "diagnose"}},
     {"What laws are for", {"optimal", "compare", "plan", "plot"}},
     {"Shell", {"completion"}}};
 }  // namespace

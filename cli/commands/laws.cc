@@ -2,12 +2,15 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
 
+#include "analysis/form.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/law_text.h"
 #include "cli/commands/offline_laws.h"
 #include "cli/commands/sources.h"
 #include "cli/format.h"
+#include "proto/law_messages.h"
 #include "scalelaw/v1/laws.grpc.pb.h"
 
 namespace scalelaw::cli {
@@ -71,48 +74,46 @@ void list_laws(Session& session, const std::string& study) {
 }
 
 /// `NAME=LOW:HIGH`.
-std::pair<std::string, std::pair<double, double>> interval(const std::string& text) {
+std::pair<std::string, v1::SearchRange> search_range(const std::string& text) {
   const size_t equals = text.find('='), colon = text.find(':', equals);
   double low = 0, high = 0;
   if (colon == text.npos || equals == 0 ||
       !CLI::detail::lexical_cast(text.substr(equals + 1, colon - equals - 1), low) ||
       !CLI::detail::lexical_cast(text.substr(colon + 1), high))
     throw CLI::ValidationError(fmt::format("'{}': write NAME=LOW:HIGH", text));
-  return {text.substr(0, equals), {low, high}};
+  v1::SearchRange range;
+  range.set_low(low);
+  range.set_high(high);
+  return {text.substr(0, equals), range};
 }
 
 void add_csv_options(CLI::App& command, OfflineFit& fit) {
   CLI::Option* csv = add_csv_query(command, fit.query, "Fit to this file, without a server; - is standard input");
-  command
-      .add_option_function<std::vector<std::string>>(
-          "--param",
-          [&fit](const auto& texts) {
-            for (const std::string& text : texts) fit.options.search.insert(interval(text));
-          },
-          "Of an expression: where to look for a parameter, such as alpha=0.01:3")
-      ->needs(csv)
-      ->take_all();
   command.add_option("--out,-o", fit.out, "Of a CSV: write the law's document to this file")->needs(csv);
 }
 
-/// What both ways of fitting have in common, from the request to the server.
-void take_options(const v1::FitRequest& request, OfflineFit& fit) {
-  fit.query.x.assign(request.x().begin(), request.x().end());
-  fit.query.law = request.form();
-  analysis::FitOptions& options = fit.options;
-  options.residual = request.residual();
-  options.objective = request.objective();
-  options.points = request.points();
-  if (request.has_huber_scale()) options.huber_scale = request.huber_scale();
-  options.fixed = {request.fixed().begin(), request.fixed().end()};
-  options.resample = request.resample();
-  options.intervals = request.intervals();
-  if (request.has_huber_delta()) options.huber_delta = request.huber_delta();
-  if (request.has_chance()) options.chance = request.chance();
-  if (request.has_ceiling()) options.ceiling = request.ceiling();
-  if (request.has_min_flops()) options.min_flops = request.min_flops();
-  if (request.has_max_flops()) options.max_flops = request.max_flops();
-  options.seed = request.seed();
+void forms(Session& session) {
+  std::vector<std::vector<Cell>> rows;
+  nlohmann::json all = nlohmann::json::array();
+  for (const std::string& name : analysis::form_names()) {
+    const auto form = analysis::make_form(name, {});
+    rows.push_back({{name, Color::kBold},
+                    {fmt::format("{}", fmt::join(form->default_columns(), " "))},
+                    {std::string(form->description())}});
+    all.push_back({{"form", name},
+                   {"x", form->default_columns()},
+                   {"parameters", form->parameter_names()},
+                   {"description", std::string(form->description())}});
+  }
+  if (session.json) {
+    print(all.dump() + "\n");
+    return;
+  }
+  print(table({{"form"}, {"of"}, {"curve", false, true}}, rows, session.terminal) +
+        "\nm1 and m2 are power and power-floor. broken-power-auto chooses the number of breaks by what it predicts "
+        "beyond "
+        "the fitted points.\nFORM>sigmoid and FORM>exponential go from a form of the loss to a score (--loss). Any "
+        "formula in quotes is a form too.\n");
 }
 
 void fit_either(Session& session, const v1::FitRequest& request, OfflineFit& offline) {
@@ -128,7 +129,12 @@ void fit_either(Session& session, const v1::FitRequest& request, OfflineFit& off
   } else if (offline.query.y.empty()) {
     session.exit_code = report_bad_input("fit: name the column to predict with --y");
   } else {
-    take_options(request, offline);
+    offline.query.x.assign(request.x().begin(), request.x().end());
+    offline.query.law = request.form();
+    offline.query.loss = request.loss();
+    const int draws = offline.options.bootstrap;
+    offline.options = to_options(request);
+    offline.options.bootstrap = draws;
     fit_csv(session, offline);
   }
 }
@@ -153,10 +159,12 @@ void add_fit(CLI::App& app, Session& session) {
           "ROLE=COLUMN with N, D, C for params, samples, flops")
       ->delimiter(',')
       ->take_all();
-  text("--form,--law", request.mutable_form(),
-       "The law's form: " + fmt::format("{}", fmt::join(analysis::form_names(), ", ")) +
-           ", or stack: those that extrapolate best, mixed; default: by the columns; also an expression such as "
-           "'E + A*N^-alpha + B*D^-beta'");
+  text(
+      "--form,--law", request.mutable_form(),
+      "The law's form (scalelaw forms lists them), an expression such as 'E + A*N^-alpha + B*D^-beta', or stack: those "
+      "that extrapolate best, mixed; default: by the columns");
+  text("--loss", request.mutable_loss(),
+       "Of a chain such as chinchilla>sigmoid: the loss on the way to the score; of a CSV: its column");
   text("--points", request.mutable_points(),
        "Which runs: the frontier's (the best size per budget) or all; of a CSV: all")
       ->check(CLI::IsMember({"frontier", "all"}));
@@ -179,6 +187,29 @@ void add_fit(CLI::App& app, Session& session) {
               request.mutable_fixed()->insert({assignment(one).first, assignment(one).second});
           },
           "Hold a parameter at a value, such as A=520.8")
+      ->take_all();
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--param",
+          [&request](const auto& texts) {
+            for (const std::string& one : texts) {
+              const auto [name, range] = search_range(one);
+              (*request.mutable_search())[name] = range;
+            }
+          },
+          "Of an expression: where to look for a parameter, such as alpha=0.01:3")
+      ->take_all();
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--rivals",
+          [&request](const auto& forms) {
+            if (forms.size() == 1 && forms[0] == "none")
+              request.mutable_rivals();
+            else
+              request.mutable_rivals()->mutable_forms()->Assign(forms.begin(), forms.end());
+          },
+          "Forms that might be the true one as well and share the prediction intervals; or none")
+      ->delimiter(',')
       ->take_all();
   text("--resample", request.mutable_resample(), "What the bootstrap resamples; default: by what the runs are")
       ->check(CLI::IsMember({"pairs", "cluster", "residual", "wild", "model"}));
@@ -267,6 +298,8 @@ void add_law_commands(CLI::App& app, Session& session) {
   verify_command.add_option("STUDY", *request->mutable_study(), "The study")->required();
   verify_command.add_option("--metric", *request->mutable_metric(), "Only this metric");
   verify_command.callback([&session, request] { verify(session, *request); });
+
+  add_command(app, "forms", "The forms that a law can have", "scalelaw forms").callback([&session] { forms(session); });
 
   auto study = std::make_shared<std::string>();
   auto law = std::make_shared<int>(0);

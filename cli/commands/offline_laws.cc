@@ -38,14 +38,13 @@ void fit_csv(Session& session, OfflineFit fit) {
     return;
   }
   fit.options.x = data->x;
-  std::erase_if(data->observations,
-                [&](const analysis::Observation& o) { return !analysis::within_flops(fit.options, o.flops); });
-  fit.options.observations_hash = observations_hash(fit.options.metric, data->observations);
+  for (auto* rows : {&data->observations, &data->losses})
+    std::erase_if(*rows, [&](const analysis::Observation& o) { return !analysis::within_flops(fit.options, o.flops); });
   absl::StatusOr<analysis::Law> law = absl::UnknownError("");
   {
     FitProgress progress(fit.options.bootstrap);
     fit.options.progress = [&progress](int draws) { progress.report(draws); };
-    law = fit_law(data->observations, fit.options);
+    law = fit_law(data->observations, data->losses, fit.options);
   }
   if (!law.ok()) {
     session.exit_code = report(law.status());

@@ -26,29 +26,15 @@ absl::StatusOr<std::optional<double>> reported_bound(const Store& store, const s
 }
 
 absl::StatusOr<analysis::FitOptions> fit_options(const Store& store, const v1::FitRequest& request) {
-  analysis::FitOptions options;
-  options.metric = request.metric();
-  options.x.assign(request.x().begin(), request.x().end());
-  options.form = request.form();
-  options.residual = request.residual();
-  options.objective = request.objective();
-  if (request.has_huber_delta()) options.huber_delta = request.huber_delta();
-  if (request.has_huber_scale()) options.huber_scale = request.huber_scale();
-  options.fixed = {request.fixed().begin(), request.fixed().end()};
-  options.resample = request.resample();
-  options.intervals = request.intervals();
-  options.points = request.points();
-  if (request.has_min_flops()) options.min_flops = request.min_flops();
-  if (request.has_max_flops()) options.max_flops = request.max_flops();
-  options.bootstrap = request.bootstrap() == 0 ? kDefaultBootstrap : request.bootstrap();
-  options.seed = request.seed();
+  analysis::FitOptions options = to_options(request);
+  if (options.bootstrap == 0) options.bootstrap = kDefaultBootstrap;
   options.code_version = SCALELAW_VERSION;
   const auto chance = reported_bound(store, request.study(), request.metric() + "_chance");
   if (!chance.ok()) return chance.status();
   const auto ceiling = reported_bound(store, request.study(), request.metric() + "_ceiling");
   if (!ceiling.ok()) return ceiling.status();
-  options.chance = request.has_chance() ? std::optional(request.chance()) : *chance;
-  options.ceiling = request.has_ceiling() ? std::optional(request.ceiling()) : *ceiling;
+  if (!options.chance) options.chance = *chance;
+  if (!options.ceiling) options.ceiling = *ceiling;
   // A single bound that a run happens to report is no reason to refuse a law that needs none.
   if (!request.has_chance() && !request.has_ceiling() && options.chance.has_value() != options.ceiling.has_value())
     options.chance = options.ceiling = std::nullopt;
@@ -63,24 +49,40 @@ absl::StatusOr<std::vector<v1::Observation>> fit_observations(const Store& store
   return observations;
 }
 
+namespace {
+/// Those whose FLOPs the options allow; `field` names the metric in what is wrong.
+absl::StatusOr<std::vector<analysis::Observation>> runs_of(const Store& store, const std::string& study,
+                                                           const char* field, const std::string& metric,
+                                                           const analysis::FitOptions& options) {
+  const absl::StatusOr<std::vector<v1::Observation>> observations = fit_observations(store, study, metric);
+  if (!observations.ok()) return observations.status();
+  if (observations->empty()) {
+    const auto metrics = store.metrics(study);
+    return absl::FailedPreconditionError(fmt::format(
+        "{}: no finished run of study {} reports '{}' (held-out runs apart){}", field, study, metric,
+        metrics.ok() && !metrics->empty() ? fmt::format("; its runs report {}", fmt::join(*metrics, ", ")) : ""));
+  }
+  std::vector<analysis::Observation> runs;
+  for (const v1::Observation& o : *observations)
+    if (analysis::within_flops(options, o.flops())) runs.push_back(to_analysis(o));
+  return runs;
+}
+}  // namespace
+
 absl::StatusOr<FitInputs> fit_inputs(const Store& store, const v1::FitRequest& request) {
   if (absl::Status status = check_study(store, request.study()); !status.ok()) return status;
   if (request.metric().empty()) return absl::InvalidArgumentError("metric: is missing");
-  absl::StatusOr<std::vector<v1::Observation>> observations =
-      fit_observations(store, request.study(), request.metric());
-  if (!observations.ok()) return observations.status();
-  if (observations->empty()) {
-    const auto metrics = store.metrics(request.study());
-    return absl::FailedPreconditionError(fmt::format(
-        "metric: no finished run of study {} reports '{}' (held-out runs apart){}", request.study(), request.metric(),
-        metrics.ok() && !metrics->empty() ? fmt::format("; its runs report {}", fmt::join(*metrics, ", ")) : ""));
-  }
   FitInputs inputs;
   absl::StatusOr<analysis::FitOptions> options = fit_options(store, request);
   if (!options.ok()) return options.status();
   inputs.options = *std::move(options);
-  for (const v1::Observation& o : *observations)
-    if (analysis::within_flops(inputs.options, o.flops())) inputs.runs.push_back(to_analysis(o));
+  auto runs = runs_of(store, request.study(), "metric", request.metric(), inputs.options);
+  if (!runs.ok()) return runs.status();
+  inputs.runs = *std::move(runs);
+  if (request.loss().empty()) return inputs;
+  auto losses = runs_of(store, request.study(), "loss", request.loss(), inputs.options);
+  if (!losses.ok()) return losses.status();
+  inputs.losses = *std::move(losses);
   return inputs;
 }
 

@@ -14,6 +14,8 @@ namespace scalelaw::server {
 
 struct FitInputs {
   std::vector<analysis::Observation> runs;
+  /// Of a chain: the losses on the way.
+  std::vector<analysis::Observation> losses;
   analysis::FitOptions options;
 };
 

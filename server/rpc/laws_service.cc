@@ -185,8 +185,7 @@ v1::Prediction LawsService::message_of(const analysis::Prediction& prediction, c
 absl::StatusOr<v1::Law> LawsService::fit(const v1::FitRequest& request) {
   absl::StatusOr<FitInputs> inputs = fit_inputs(store_, request);
   if (!inputs.ok()) return inputs.status();
-  inputs->options.observations_hash = observations_hash(request.metric(), inputs->runs);
-  absl::StatusOr<analysis::Law> law = fit_law(inputs->runs, inputs->options);
+  absl::StatusOr<analysis::Law> law = fit_law(inputs->runs, inputs->losses, inputs->options);
   if (!law.ok()) return law.status();
 
   StoredLaw stored;

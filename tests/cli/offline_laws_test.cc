@@ -125,6 +125,28 @@ TEST_F(PublishedRuns, AFixedParameterStays) {
   EXPECT_TRUE(law["parameters"]["A"]["fixed"]);
 }
 
+TEST(FitCsv, AChainGoesByWayOfALoss) {
+  const auto loss = [](double n, double d) { return 1.7 + 400 * std::pow(n, -0.34) + 410 * std::pow(d, -0.28); };
+  const auto score = [](double l) { return 0.9 - 0.7 / (1 + std::exp((2.9 - l) / 0.2)); };
+  std::string text = "N,D,loss,score\n";
+  for (double n = 1e7; n < 2e9; n *= 3)
+    for (double d = 1e9; d < 2e11; d *= 3)
+      text += fmt::format("{:.17g},{:.17g},{:.17g},{:.17g}\n", n, d, loss(n, d), score(loss(n, d)));
+  const std::string csv = file("chain.csv", text), law_file = testing::TempDir() + "/chain.json";
+  std::vector<std::string> words = {"fit",   "--csv",  csv,      "--y",         "score", "--law", "chinchilla>sigmoid",
+                                    "--out", law_file, "--json", "--bootstrap", "50"};
+  EXPECT_THAT(scalelaw(words).err, HasSubstr("loss: 'chinchilla>sigmoid' goes by way of the runs' loss"));
+  words.insert(words.end(), {"--loss", "loss"});
+  const json law = law_of(scalelaw(words));
+  EXPECT_NEAR(parameter(law, "E"), 1.7, 1e-3);
+  EXPECT_NEAR(parameter(law, "L0"), 2.9, 1e-3);
+  const json prediction =
+      json::parse(scalelaw({"predict", "--law-file", law_file, "--at", "N=1e10", "--at", "D=1e12", "--json"}).out);
+  EXPECT_NEAR(prediction["value"], score(loss(1e10, 1e12)), 1e-4);
+  EXPECT_THAT(scalelaw({"fit", "--csv", csv, "--y", "score", "--loss", "loss", "--law", "chinchilla"}).err,
+              HasSubstr("only a chain goes by way of a loss"));
+}
+
 TEST(FitCsv, TakesColumnsByTheirNamesAndRoles) {
   for (const std::string x : {"params", "N=params", "params=params", "N"}) {
     const json law = law_of(scalelaw({"fit", "--csv", curve(), "--x", x, "--y", "train loss", "--law", "power-floor",

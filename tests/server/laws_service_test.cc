@@ -30,6 +30,47 @@ TEST_F(LawsServiceTest, FitsTheFrontierWithTheFormThatTheMetricAsksFor) {
   EXPECT_NE(alignment.observations_hash(), loss.observations_hash());
 }
 
+TEST_F(LawsServiceTest, AChainGoesByWayOfTheRunsLoss) {
+  add_ladder();
+  v1::FitRequest request = fit_request("alignment");
+  request.set_form("chinchilla>exponential");
+  v1::Law law;
+  grpc::Status status = call(&v1::Laws::Stub::Fit, request, law);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("goes by way of the runs' loss"));
+  request.set_loss("los");
+  status = call(&v1::Laws::Stub::Fit, request, law);
+  EXPECT_THAT(status.error_message(), HasSubstr("loss: no finished run of study diffusion reports 'los'"));
+  request.set_loss("loss");
+  status = call(&v1::Laws::Stub::Fit, request, law);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(law.parameters_size(), 8);
+  EXPECT_EQ(law.metric(), "alignment");
+  v1::PredictRequest predict;
+  predict.set_law_id(law.id());
+  (*predict.mutable_at())["params"] = 1e6;
+  (*predict.mutable_at())["samples"] = 1e7;
+  v1::Prediction prediction;
+  ASSERT_TRUE(call(&v1::Laws::Stub::Predict, predict, prediction).ok());
+  EXPECT_GT(prediction.value(), 0.37);
+  EXPECT_LT(prediction.value(), 1);
+}
+
+TEST_F(LawsServiceTest, AnExpressionsParametersAreSoughtWhereTheRequestSays) {
+  add_ladder();
+  v1::FitRequest request = fit_request("loss");
+  request.set_form("E + a*flops^-b");
+  v1::SearchRange& range = (*request.mutable_search())["b"];
+  range.set_low(0.5);
+  range.set_high(0.6);
+  v1::Law law;
+  const grpc::Status status = call(&v1::Laws::Stub::Fit, request, law);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  ASSERT_EQ(law.parameters(2).name(), "b");
+  EXPECT_GE(law.parameters(2).value(), 0.5);
+  EXPECT_LE(law.parameters(2).value(), 0.6);
+}
+
 TEST_F(LawsServiceTest, NeverFitsHeldOutRuns) {
   add_ladder();
   const v1::Law without = fit("loss");
