@@ -78,7 +78,8 @@ Drawn extrapolation(const FigureData& data) {
   fit.ceiling = data.ceiling;
   analysis::SelectionOptions options;
   options.bootstrap = 0;
-  const absl::StatusOr<analysis::Selection> selection = analysis::select_form(data.runs, possible_fits(data.runs, fit), options);
+  const absl::StatusOr<analysis::Selection> selection =
+      analysis::select_form(data.runs, possible_fits(data.runs, fit), options);
   if (!selection.ok()) return selection.status();
   return std::vector{extrapolation_figure(data, *selection)};
 }

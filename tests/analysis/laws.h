@@ -22,7 +22,8 @@ inline Law known_law(const std::string& form, const std::vector<std::string>& x,
   law.objective = {"l2", "log", 0, 0};
   law.sigma = 0.01;
   law.sigma_dof = 50;
-  for (const auto& [name, value] : parameters) law.parameters.push_back({name, value, 0, value, value, true, false, ""});
+  for (const auto& [name, value] : parameters)
+    law.parameters.push_back({name, value, 0, value, value, true, false, ""});
   Point low, high;
   for (size_t c = 0; c < x.size(); ++c) {
     law.ranges.push_back({x[c], ranges[c].first, ranges[c].second});
