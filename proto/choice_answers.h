@@ -10,8 +10,8 @@
 
 namespace scalelaw {
 
-/// A fit by each form that can be fitted to the observations, of its own columns; bounded ones where the options have
-/// chance and ceiling.
+/// A fit by each form (of breaks: with one) that can be fitted to the observations, of its own columns; bounded ones
+/// where the options have chance and ceiling.
 std::vector<analysis::FitOptions> possible_fits(const std::vector<analysis::Observation>& observations,
                                                 const analysis::FitOptions& options);
 
