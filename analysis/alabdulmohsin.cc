@@ -111,7 +111,8 @@ class BentPower : public FormulaForm<BentPower, 5> {
     for (int i = 0; i < 100; ++i) {
       const double step = miss(t, rest, alpha) / slope(t, alpha);
       t -= step;
-      if (!(std::abs(step) > 1e-15 * (1 + std::abs(t)))) break;
+      // The next step would be of the order of this one squared.
+      if (!(std::abs(step) > 1e-9 * (1 + std::abs(t)))) break;
     }
     return t;
   }

@@ -121,7 +121,9 @@ bool complete(Session& session, const CLI::App& command, RunsChoice& choice) {
 }
 
 absl::StatusOr<RunsAtHand> read_runs(const RunsChoice& choice) {
-  absl::StatusOr<CsvData> data = read_observations(choice.csv);
+  CsvQuery query = choice.csv;
+  query.law = choice.request.form();
+  absl::StatusOr<CsvData> data = read_observations(query);
   if (!data.ok()) return data.status();
   RunsAtHand runs;
   const v1::FitRequest& request = choice.request;
