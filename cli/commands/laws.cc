@@ -267,11 +267,13 @@ void add_predict(CLI::App& app, Session& session) {
           },
           "Where to predict, for any column: NAME=NUMBER, N, D, C for params, samples, flops")
       ->take_all();
-  for (const char* column : {"flops", "params", "samples"})
+  for (const auto& [column, where] : {std::pair{"flops", "Where to predict: training compute in FLOPs"},
+                                      {"params", "Where to predict: parameters of the backbone"},
+                                      {"samples", "Where to predict: samples seen"}})
     command
         .add_option_function<double>(
-            fmt::format("--{}", column), [request, column](double value) { (*request->mutable_at())[column] = value; },
-            "Where to predict")
+            fmt::format("--{}", column),
+            [request, name = column](double value) { (*request->mutable_at())[name] = value; }, where)
         ->check(CLI::PositiveNumber);
   command.callback([&session, request, law_file] {
     if (request->at().empty()) {

@@ -200,7 +200,7 @@ TEST_F(LocalExecutorTest, ARenewedLeaseKeepsTheTrainer) {
 }
 
 TEST_F(LocalExecutorTest, AnOrphanThatIgnoresSigtermIsKilledToo) {
-  lease_for(100ms);
+  lease_for(2s);  // Long enough for the trap to be set.
   const AttemptDir dir = start("trap '' TERM; sleep 1000 & echo $! > child; while :; do sleep 0.01; done");
   EXPECT_EQ(wait(dir).code, -SIGKILL);
   EXPECT_FALSE(find_process(pid_in("child")));
