@@ -21,6 +21,9 @@ namespace scalelaw::trainer {
 /// Metric name -> value. Only finite numbers.
 using Values = std::map<std::string, double>;
 
+/// Scenes that an evaluation looks at together.
+inline constexpr int64_t kEvaluationBatch = 256;
+
 /// How a family trains unless the run's parameters say otherwise; the loop reads the same names from `params`.
 struct TrainingDefaults {
   /// How long to train when the run names no budget.

@@ -30,7 +30,7 @@ VarOptions small(int64_t depth) {
   return options;
 }
 
-int64_t parameters_of(const torch::nn::Module& module) {
+int64_t parameters_in(const torch::nn::Module& module) {
   int64_t count = 0;
   for (const Tensor& parameter : module.parameters()) count += parameter.numel();
   return count;
@@ -70,8 +70,8 @@ TEST(VarParameters, TotalsAreThePapersSizes) {
 TEST(VarParameters, FormulaCountsTheRealModules) {
   for (int64_t depth : {1, 2, 3}) {
     VarOptions options = small(depth);
-    int64_t condition = parameters_of(*TextEncoder(options.width()));
-    EXPECT_EQ(parameters_of(*Var(options)), count_parameters(options, condition).total) << "depth " << depth;
+    int64_t condition = parameters_in(*TextEncoder(options.width()));
+    EXPECT_EQ(parameters_in(*Var(options)), count_parameters(options, condition).total) << "depth " << depth;
   }
 }
 

@@ -10,7 +10,7 @@ namespace {
 
 using torch::Tensor;
 
-VarTokenizer small() {
+VarTokenizer small_tokenizer() {
   torch::manual_seed(11);
   VarTokenizerOptions options;
   options.vocabulary = 64;
@@ -41,7 +41,7 @@ TEST(VarTokenizer, TheLastScaleMustBeTheLatent) {
 
 TEST(VarTokenizer, IdsAreTheNearestCodesOfWhatIsLeft) {
   torch::NoGradGuard no_grad;
-  VarTokenizer tokenizer = small();
+  VarTokenizer tokenizer = small_tokenizer();
   Tensor latent = torch::randn({3, 8, 4, 4});
   Tensor ids = tokenizer->quantize(latent).ids;
   Tensor all_codes = tokenizer->codes(torch::arange(64));
@@ -58,14 +58,14 @@ TEST(VarTokenizer, IdsAreTheNearestCodesOfWhatIsLeft) {
 
 TEST(VarTokenizer, ScalesAddUpToTheQuantizedLatent) {
   torch::NoGradGuard no_grad;
-  VarTokenizer tokenizer = small();
+  VarTokenizer tokenizer = small_tokenizer();
   auto quantized = tokenizer->quantize(torch::randn({3, 8, 4, 4}));
   Tensor sum = tokenizer->accumulate(tokenizer->codes(quantized.ids));
   EXPECT_TRUE(sum.allclose(quantized.latent, 1e-4, 1e-5));
 }
 
 TEST(VarTokenizer, GradientPassesStraightThroughToTheEncoder) {
-  VarTokenizer tokenizer = small();
+  VarTokenizer tokenizer = small_tokenizer();
   Tensor latent = torch::randn({2, 8, 4, 4}).requires_grad_();
   Tensor weight = torch::randn({2, 8, 4, 4});
   (tokenizer->quantize(latent).latent * weight).sum().backward();
@@ -73,7 +73,7 @@ TEST(VarTokenizer, GradientPassesStraightThroughToTheEncoder) {
 }
 
 TEST(VarTokenizer, GradientReachesEveryParameter) {
-  VarTokenizer tokenizer = small();
+  VarTokenizer tokenizer = small_tokenizer();
   Tensor images = torch::rand({16, 3, 16, 16}) * 2 - 1;
   auto quantized = tokenizer->quantize(tokenizer->encode_latent(images));
   (torch::mse_loss(tokenizer->decode_latent(quantized.latent), images) + quantized.loss).backward();
@@ -84,7 +84,7 @@ TEST(VarTokenizer, GradientReachesEveryParameter) {
 }
 
 TEST(VarTokenizer, TeacherInputsAreTheAccumulatedReconstructions) {
-  VarTokenizer tokenizer = small();
+  VarTokenizer tokenizer = small_tokenizer();
   torch::NoGradGuard no_grad;
   Tensor ids = torch::randint(64, {5, 30}, torch::kLong);
   Tensor expected = tokenizer->accumulated_inputs(tokenizer->codes(ids));
@@ -93,7 +93,7 @@ TEST(VarTokenizer, TeacherInputsAreTheAccumulatedReconstructions) {
 }
 
 TEST(VarTokenizer, UnusedCodesAreRevivedAndUsedOnesStay) {
-  VarTokenizer tokenizer = small();
+  VarTokenizer tokenizer = small_tokenizer();
   Tensor before = tokenizer->codes(torch::arange(64)).detach().clone();
   tokenizer->count_usage(torch::arange(32).repeat({1, 10}));
   EXPECT_EQ(tokenizer->counted(), 320);

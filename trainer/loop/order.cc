@@ -1,5 +1,6 @@
 #include "trainer/loop/order.h"
 
+#include <cstddef>
 #include <numeric>
 #include <utility>
 

@@ -10,7 +10,6 @@ namespace {
 using torch::Tensor;
 
 constexpr int64_t kEvaluationScenes = 4096;
-constexpr int64_t kEvaluationBatch = 256;
 // A grid of means keeps where things are, at any resolution.
 constexpr int64_t kGrid = 4;
 

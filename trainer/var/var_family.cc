@@ -14,7 +14,6 @@ namespace scalelaw::trainer {
 
 namespace {
 
-constexpr int64_t kEvaluationBatch = 256;
 /// Share of captions that are dropped, so that one network learns both branches of guidance.
 constexpr double kDropCaptions = 0.1;
 

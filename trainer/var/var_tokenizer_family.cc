@@ -8,7 +8,6 @@ namespace scalelaw::trainer {
 
 namespace {
 
-constexpr int64_t kEvaluationBatch = 256;
 /// Tokens per code that are counted before hardly used codes are moved.
 constexpr int64_t kCountsPerCode = 200;
 
