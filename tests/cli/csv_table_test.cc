@@ -18,7 +18,7 @@ CsvTable table(const std::string& text) {
   if (!read.ok()) throw std::runtime_error(std::string(read.status().message()));
   return *std::move(read);
 }
-std::string error(const std::string& text) {
+std::string read_error(const std::string& text) {
   const absl::StatusOr<CsvTable> read = CsvTable::parse(text, "runs.csv");
   if (read.ok()) return "none";
   EXPECT_TRUE(absl::IsInvalidArgument(read.status()));
@@ -56,14 +56,14 @@ TEST(CsvTable, BadCellsAreErrorsWithLineColumnAndText) {
 }
 
 TEST(CsvTable, TextThatIsNoCsvIsRefusedWithItsLine) {
-  EXPECT_EQ(error(""), "runs.csv: is empty");
-  EXPECT_EQ(error("a,b\n"), "runs.csv: has a header but no rows");
-  EXPECT_EQ(error("a,b\n1,2\n3\n"), "runs.csv: line 3: 1 fields, but the header has 2");
-  EXPECT_EQ(error("a,b\n1,2,3\n"), "runs.csv: line 2: 3 fields, but the header has 2");
-  EXPECT_EQ(error("a,a\n1,2\n"), "runs.csv: line 1: two columns are named 'a'");
-  EXPECT_EQ(error("a,b\n1,\"2\n3,4\n"), "runs.csv: line 2: a quote that is not closed");
-  EXPECT_THAT(error("a,b\n1,2\"\n"), HasSubstr("line 2: a quote inside a field"));
-  EXPECT_THAT(error("a,b\n1,\"2\"3\n"), HasSubstr("line 2: text after a closing quote"));
+  EXPECT_EQ(read_error(""), "runs.csv: is empty");
+  EXPECT_EQ(read_error("a,b\n"), "runs.csv: has a header but no rows");
+  EXPECT_EQ(read_error("a,b\n1,2\n3\n"), "runs.csv: line 3: 1 fields, but the header has 2");
+  EXPECT_EQ(read_error("a,b\n1,2,3\n"), "runs.csv: line 2: 3 fields, but the header has 2");
+  EXPECT_EQ(read_error("a,a\n1,2\n"), "runs.csv: line 1: two columns are named 'a'");
+  EXPECT_EQ(read_error("a,b\n1,\"2\n3,4\n"), "runs.csv: line 2: a quote that is not closed");
+  EXPECT_THAT(read_error("a,b\n1,2\"\n"), HasSubstr("line 2: a quote inside a field"));
+  EXPECT_THAT(read_error("a,b\n1,\"2\"3\n"), HasSubstr("line 2: text after a closing quote"));
 }
 
 TEST(CsvTable, RowsThatAreLeftOutTakeTheirAddedValuesAlong) {
