@@ -69,7 +69,7 @@ absl::Status Worker::run() {
                share_.gpus ? " and a GPU" : "", work_dir_.path().string());
   if (watcher_.descriptor() >= 0) watched_.assign(watcher_.descriptor());
   if (options_.connect_timeout) {
-    after(give_up_timer_, *options_.connect_timeout, [this] {
+    give_up_timer_.after(*options_.connect_timeout, [this] {
       if (ever_welcomed_) return;
       finish(absl::UnavailableError(fmt::format("no coordinator at {} within {} s", options_.server,
                                                 std::chrono::duration<double>(*options_.connect_timeout).count())));
@@ -105,7 +105,7 @@ void Worker::drain() {
 void Worker::kill() {
   boost::asio::post(loop_, [this] {
     draining_ = killing_ = true;
-    drain_timer_.expires_at(Timer::time_point{});  // From here on it waits less.
+    drain_timer_.cancel();  // From here on it waits less.
     spdlog::warn("killing {} trainers", attempts_.size());
     for (auto& [id, attempt] : attempts_) {
       request_stop(attempt, {StopRequest::Cause::kDrain, "its worker was told to kill it"}, 0ms);
@@ -129,20 +129,13 @@ void Worker::finish_if_drained() {
   if (attempts_.empty()) return finish(result);
   const bool any_alive =
       std::any_of(attempts_.begin(), attempts_.end(), [](const auto& entry) { return entry.second.alive(); });
-  if (any_alive || drain_timer_.expiry() != Timer::time_point{}) return;
-  after(drain_timer_, killing_ ? milliseconds(kKillDelivery) : options_.drain_delivery, [this, result] {
+  if (any_alive || drain_timer_.armed()) return;
+  drain_timer_.after(killing_ ? milliseconds(kKillDelivery) : options_.drain_delivery, [this, result] {
     spdlog::warn(
         "the coordinator has not acknowledged everything: {} attempts are kept in {} and delivered at the next "
         "start",
         attempts_.size(), work_dir_.path().string());
     finish(result);
-  });
-}
-
-void Worker::after(Timer& timer, milliseconds delay, std::function<void()> handler) {
-  timer.expires_after(delay);
-  timer.async_wait([handler = std::move(handler)](const boost::system::error_code& error) {
-    if (!error) handler();
   });
 }
 
@@ -158,7 +151,7 @@ void Worker::watch() {
 // A trainer that writes without pause is looked at no more often than others.
 void Worker::look_soon() {
   const auto wait = std::max(0ms, std::chrono::ceil<milliseconds>(last_look_ + kLookApart - Clock::now()));
-  after(look_timer_, wait, [this] {
+  look_timer_.after(wait, [this] {
     watcher_.clear();
     look();
     watch();
@@ -168,7 +161,7 @@ void Worker::look_soon() {
 void Worker::poll() {
   pass_on_stops();
   look();
-  after(poll_timer_, kPoll, [this] { poll(); });
+  poll_timer_.after(kPoll, [this] { poll(); });
 }
 
 void Worker::look() {
@@ -205,7 +198,7 @@ void Worker::deliver() {
       deliver();
     });
   } else if (held_back) {
-    after(deliver_timer_, kHeldBack, [this] { deliver(); });
+    deliver_timer_.after(kHeldBack, [this] { deliver(); });
   }
 }
 
@@ -215,7 +208,7 @@ void Worker::renew_lease() {
     spdlog::error("the lease of the trainers is not renewed: {}", std::string(written.message()));
   }
   work_dir_.remove_done(kKeepDone);
-  after(lease_timer_, options_.orphan_lease / 4, [this] { renew_lease(); });
+  lease_timer_.after(options_.orphan_lease / 4, [this] { renew_lease(); });
 }
 
 // ---- Attempts.

@@ -18,7 +18,6 @@
 #include <absl/status/statusor.h>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include "scalelaw/v1/workers.pb.h"
 #include "worker/attempt/attempt.h"
@@ -27,6 +26,7 @@
 #include "worker/session/backoff.h"
 #include "worker/session/connection.h"
 #include "worker/sources/watcher.h"
+#include "worker/timer.h"
 #include "worker/work_dir.h"
 
 namespace scalelaw::worker {
@@ -74,7 +74,6 @@ class Worker {
   void halt();
 
  private:
-  using Timer = boost::asio::steady_timer;
   using Attempts = std::map<AttemptId, Attempt>;
 
   Worker(WorkerOptions options, WorkDir work_dir, std::unique_ptr<Executor> executor);
@@ -109,7 +108,6 @@ class Worker {
   void renew_lease();
   void finish_if_drained();
   void finish(absl::Status result);
-  void after(Timer& timer, std::chrono::milliseconds delay, std::function<void()> handler);
 
   WorkerOptions options_;
   WorkDir work_dir_;

@@ -42,7 +42,7 @@ void Worker::connect() {
           .on_message = [this, here](v1::CoordinatorMessage m) { here([this, m = std::move(m)] { on_message(m); }); },
           .on_ack = [this, here](v1::RecordAck ack) { here([this, ack = std::move(ack)] { on_ack(ack); }); },
           .on_closed = [this, here](absl::Status why) { here([this, why = std::move(why)] { on_closed(why); }); }});
-  after(connect_timer_, kWelcomeWithin, [this] { on_closed(absl::DeadlineExceededError("no answer")); });
+  connect_timer_.after(kWelcomeWithin, [this] { on_closed(absl::DeadlineExceededError("no answer")); });
 }
 
 v1::Hello Worker::hello() const {
@@ -78,7 +78,7 @@ void Worker::on_closed(const absl::Status& why) {
   }
   welcomed_ = false;
   heartbeat_timer_.cancel();
-  after(connect_timer_, backoff_.next(), [this] { connect(); });
+  connect_timer_.after(backoff_.next(), [this] { connect(); });
 }
 
 void Worker::on_message(const v1::CoordinatorMessage& message) {
@@ -118,7 +118,7 @@ void Worker::on_welcome(const v1::Welcome& welcome) {
     message.mutable_draining();
     connection_->send(std::move(message));
   }
-  after(heartbeat_timer_, heartbeat_every_, [this] { heartbeat(); });
+  heartbeat_timer_.after(heartbeat_every_, [this] { heartbeat(); });
   look();
 }
 
@@ -137,7 +137,7 @@ void Worker::heartbeat() {
     if (!attempt.fenced()) alive.add_attempt_ids(raw(id));
   }
   connection_->send(std::move(message));
-  after(heartbeat_timer_, heartbeat_every_, [this] { heartbeat(); });
+  heartbeat_timer_.after(heartbeat_every_, [this] { heartbeat(); });
 }
 
 void Worker::send(v1::AttemptUpdate update) {
