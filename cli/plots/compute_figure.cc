@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "analysis/predictor.h"
+#include "analysis/traces.h"
 #include "cli/format.h"
 #include "cli/plots/figures.h"
 #include "cli/plots/style.h"
@@ -13,27 +13,7 @@
 namespace scalelaw::cli {
 namespace {
 
-struct BandPoint {
-  double flops = 0;
-  analysis::Prediction prediction;
-};
-
-// From the smallest run to beyond the largest.
-std::vector<BandPoint> band(const FigureData& data, const Range& flops) {
-  std::vector<BandPoint> points;
-  if (!data.curve) return points;
-  const analysis::Predictor predictor(*data.curve);
-  const double low = flops.low, high = 2 * flops.high;
-  constexpr int kSteps = 80;
-  for (int step = 0; step <= kSteps; ++step) {
-    const double at = low * std::pow(high / low, static_cast<double>(step) / kSteps);
-    if (auto prediction = predictor.predict({{"flops", at}}); prediction.ok())
-      points.push_back({at, *std::move(prediction)});
-  }
-  return points;
-}
-
-void add_law(const FigureData& data, const std::vector<BandPoint>& points, Plot& plot) {
+void add_law(const FigureData& data, const std::vector<analysis::BandPoint>& points, Plot& plot) {
   if (points.empty()) return;
   std::vector<std::vector<double>> rows;
   for (const auto& [flops, p] : points) rows.push_back({flops, p.value, p.low50, p.high50, p.low95, p.high95});
@@ -124,7 +104,9 @@ Figure compute_figure(const FigureData& data) {
     sizes.insert(run.params);
     params.add(run.params);
   }
-  const std::vector<BandPoint> points = band(data, x);
+  // From the smallest run to beyond the largest.
+  std::vector<analysis::BandPoint> points;
+  if (data.curve) points = analysis::prediction_band(*data.curve, x.low, 2 * x.high, 80);
   for (const auto& [flops, prediction] : points) {
     x.add(flops);
     y.add(prediction.value);

@@ -8,6 +8,7 @@
 
 #include "analysis/optimal.h"
 #include "analysis/surface.h"
+#include "analysis/traces.h"
 #include "cli/plots/figures.h"
 #include "cli/plots/style.h"
 
@@ -53,22 +54,16 @@ struct Path {
 };
 
 absl::StatusOr<Path> best_path(const analysis::Law& law, const analysis::SurfaceOptions& options, const Range& flops) {
+  constexpr int kSteps = 24;
+  const auto points = analysis::best_path(law, options, flops.low, flops.high, kSteps);
+  if (!points.ok()) return points.status();
   Path path;
   std::vector<std::vector<double>> back;
-  constexpr int kSteps = 24;
-  for (int step = 0; step <= kSteps; ++step) {
-    analysis::OptimalOptions question;
-    question.surface = options;
-    question.flops = between(flops, static_cast<double>(step) / kSteps);
-    question.off_factors.clear();
-    const absl::StatusOr<analysis::Optimal> best = analysis::optimal(law, question);
-    if (!best.ok()) return best.status();
-    const auto place = [&](double params) {
-      return std::vector{params, *question.flops / options.cost.per_sample(params)};
-    };
-    path.line.push_back(place(best->params.value));
-    if (std::isfinite(best->params.low95) && best->params.low95 > 0) path.interval.push_back(place(best->params.low95));
-    if (std::isfinite(best->params.high95)) back.push_back(place(best->params.high95));
+  for (const auto& [spent, best] : *points) {
+    const auto place = [&](double params) { return std::vector{params, spent / options.cost.per_sample(params)}; };
+    path.line.push_back(place(best.params.value));
+    if (std::isfinite(best.params.low95) && best.params.low95 > 0) path.interval.push_back(place(best.params.low95));
+    if (std::isfinite(best.params.high95)) back.push_back(place(best.params.high95));
   }
   path.interval.insert(path.interval.end(), back.rbegin(), back.rend());
   for (double exponent = std::ceil(std::log10(flops.low)); exponent <= std::log10(flops.high); ++exponent) {

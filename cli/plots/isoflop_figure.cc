@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "analysis/traces.h"
 #include "cli/plots/figures.h"
 #include "cli/plots/style.h"
 
@@ -18,15 +19,9 @@ std::vector<analysis::IsoFlop> isoflops(const FigureData& data) {
   return all;
 }
 
-std::vector<std::vector<double>> parabola(const analysis::IsoFlop& iso, double budget) {
-  constexpr int kSteps = 60;
-  const double low = iso.cells.front().params / 1.05, high = iso.cells.back().params * 1.05;
+std::vector<std::vector<double>> parabola(const analysis::IsoFlop& iso) {
   std::vector<std::vector<double>> rows;
-  for (int step = 0; step <= kSteps; ++step) {
-    const double params = low * std::pow(high / low, static_cast<double>(step) / kSteps);
-    const double t = std::log(params);
-    rows.push_back({params, iso.c0 + t * (iso.c1 + t * iso.c2), budget});
-  }
+  for (const auto& [params, value] : analysis::parabola(iso, 60)) rows.push_back({params, value, iso.budget_flops});
   return rows;
 }
 
@@ -54,9 +49,8 @@ Figure isoflop_figure(const FigureData& data) {
     const std::string color = scale ? "lc palette" : fmt::format("lc rgb \"{}\"", ordered_color(i, all.size()));
     const std::string columns = scale ? "1:2:3" : "1:2";
     const std::string title = scale ? "notitle" : fmt::format("title \"{} FLOPs\"", power_of_ten(iso.budget_flops));
-    plot.layer(fmt::format("{} using {} with lines {} {} notitle",
-                           plot.data(fmt::format("fit{}", i), parabola(iso, iso.budget_flops)), columns,
-                           iso.bracketed ? "lw 1.6" : "lw 1 dt (2,3)", color));
+    plot.layer(fmt::format("{} using {} with lines {} {} notitle", plot.data(fmt::format("fit{}", i), parabola(iso)),
+                           columns, iso.bracketed ? "lw 1.6" : "lw 1 dt (2,3)", color));
     plot.layer(fmt::format("{} using {} with points pt 7 ps 0.8 {} {}", plot.data(fmt::format("budget{}", i), points),
                            columns, color, title));
     if (iso.bracketed) minima.push_back({iso.best_params, iso.best_value});

@@ -3,28 +3,12 @@
 
 #include <fmt/format.h>
 
+#include "analysis/traces.h"
 #include "cli/plots/figures.h"
 #include "cli/plots/style.h"
 
 namespace scalelaw::cli {
 namespace {
-
-struct Residual {
-  std::vector<double> x;
-  double fitted = 0;
-  /// In per cent of the fitted value for a law of log residuals, else in units of the metric.
-  double value = 0;
-};
-
-std::vector<Residual> residuals(const analysis::Law& law) {
-  const bool log = law.objective.residual == "log";
-  std::vector<Residual> all;
-  for (const analysis::Point& point : law.points) {
-    const double fitted = analysis::evaluate(law, point.x);
-    all.push_back({point.x, fitted, log ? 100 * (point.value / fitted - 1) : point.value - fitted});
-  }
-  return all;
-}
 
 // The mean of points that are neighbours in x: where it leaves 0, the form misses the data.
 std::vector<std::vector<double>> running_mean(std::vector<std::pair<double, double>> points) {
@@ -66,13 +50,13 @@ std::string panel(const std::string& name, const Axis& x, const Axis& y, const s
 }  // namespace
 
 Figure residual_figure(const FigureData& data, const analysis::Law& law, const std::string& name) {
-  const std::vector<Residual> all = residuals(law);
+  const std::vector<analysis::Residual> all = analysis::residuals(law);
   const bool log = law.objective.residual == "log";
   const std::vector<double> noise =
       log ? std::vector{100 * std::expm1(-1.96 * law.sigma), 100 * std::expm1(1.96 * law.sigma)}
           : std::vector{-1.96 * law.sigma, 1.96 * law.sigma};
   Range y;
-  for (const Residual& residual : all) y.add(residual.value);
+  for (const analysis::Residual& residual : all) y.add(residual.value);
   for (const double bound : noise) y.add(bound);
   y = widened(y, false, 0.06);
   const std::string y_label = log ? "Measured above fitted (%)" : "Measured − fitted";
@@ -87,7 +71,7 @@ Figure residual_figure(const FigureData& data, const analysis::Law& law, const s
                              const auto& x_of) {
     Range x;
     std::vector<std::pair<double, double>> points;
-    for (const Residual& residual : all) {
+    for (const analysis::Residual& residual : all) {
       points.emplace_back(x_of(residual), residual.value);
       x.add(points.back().first);
     }
@@ -95,10 +79,10 @@ Figure residual_figure(const FigureData& data, const analysis::Law& law, const s
                            Axis{drawn++ % kPanelColumns == 0 ? y_label : "", y}, noise, points);
     figure.script += "unset key\n";  // one for all panels
   };
-  add_panel("fitted", "Fitted " + metric_name(data), log, false, [](const Residual& r) { return r.fitted; });
+  add_panel("fitted", "Fitted " + metric_name(data), log, false, [](const analysis::Residual& r) { return r.fitted; });
   for (size_t c = 0; c < law.x.size(); ++c)
     add_panel(fmt::format("column{}", c), column_label(law.x[c]), true, is_count(law.x[c]),
-              [c](const Residual& r) { return r.x[c]; });
+              [c](const analysis::Residual& r) { return r.x[c]; });
   figure.script += "unset multiplot\n";
   return figure;
 }
