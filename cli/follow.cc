@@ -9,8 +9,8 @@
 
 #include "cli/format.h"
 #include "cli/interrupt.h"
-#include "cli/json_output.h"
 #include "cli/progress.h"
+#include "proto/message_json.h"
 #include "scalelaw/v1/sweeps.grpc.pb.h"
 
 namespace scalelaw::cli {

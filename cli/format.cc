@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cmath>
-#include <ctime>
 #include <sstream>
 #include <vector>
 
@@ -82,14 +81,6 @@ std::string one_line(const std::string& text) {
   if (lines.empty()) return "";
   if (lines.size() == 1) return lines[0];
   return fmt::format("{} {}{}", lines.front(), lines.size() > 2 ? "… " : "", lines.back());
-}
-
-std::string format_timestamp(const google::protobuf::Timestamp& time) {
-  std::time_t whole = time.seconds();
-  std::tm utc{};
-  gmtime_r(&whole, &utc);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
-                     utc.tm_hour, utc.tm_min, utc.tm_sec, time.nanos() / 1'000'000);
 }
 
 double seconds(const google::protobuf::Timestamp& time) {

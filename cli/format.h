@@ -23,8 +23,6 @@ std::string format_percent(double fraction);
 /// A reason of several lines as one: the first and the last, ` … ` where something was left out. Control characters,
 /// which could move the cursor, become spaces.
 std::string one_line(const std::string& text);
-/// RFC 3339 in UTC with milliseconds: `2024-04-03T09:30:00.250Z`.
-std::string format_timestamp(const google::protobuf::Timestamp& time);
 
 /// Seconds since 1970, as the messages carry time.
 double seconds(const google::protobuf::Timestamp& time);

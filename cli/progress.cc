@@ -9,7 +9,7 @@
 #include <fmt/ranges.h>
 
 #include "cli/format.h"
-#include "cli/json_output.h"
+#include "proto/message_json.h"
 
 namespace scalelaw::cli {
 namespace {

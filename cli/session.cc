@@ -7,7 +7,7 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
-#include "cli/json_output.h"
+#include "proto/message_json.h"
 
 namespace scalelaw::cli {
 

@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "cli/json_output.h"
+#include "proto/message_json.h"
 
 namespace scalelaw::cli {
 namespace {

@@ -6,9 +6,9 @@
 #include "cli/commands/commands.h"
 #include "cli/follow.h"
 #include "cli/format.h"
-#include "cli/json_output.h"
 #include "cli/progress.h"
 #include "cli/sweep_file.h"
+#include "proto/message_json.h"
 #include "scalelaw/v1/runs.grpc.pb.h"
 #include "scalelaw/v1/sweeps.grpc.pb.h"
 

@@ -51,12 +51,5 @@ TEST(Format, AReasonOfManyLinesIsItsFirstAndItsLast) {
   EXPECT_EQ(one_line(""), "");
 }
 
-TEST(Format, TimestampsAreRfc3339) {
-  google::protobuf::Timestamp time;
-  time.set_seconds(1712136600);
-  time.set_nanos(250'000'000);
-  EXPECT_EQ(format_timestamp(time), "2024-04-03T09:30:00.250Z");
-}
-
 }  // namespace
 }  // namespace scalelaw::cli

@@ -1,15 +1,15 @@
-#include "cli/json_output.h"
+#include "proto/message_json.h"
 
 #include <cctype>
 #include <cmath>
+#include <ctime>
 #include <map>
 
+#include <fmt/format.h>
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/timestamp.pb.h>
 
-#include "cli/format.h"
-
-namespace scalelaw::cli {
+namespace scalelaw {
 namespace {
 
 using google::protobuf::EnumValueDescriptor;
@@ -57,14 +57,22 @@ ordered_json to_json(const google::protobuf::Struct& value) {
   return sorted;
 }
 
+std::string rfc3339(const google::protobuf::Timestamp& time) {
+  const std::time_t whole = time.seconds();
+  std::tm utc{};
+  gmtime_r(&whole, &utc);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
+                     utc.tm_hour, utc.tm_min, utc.tm_sec, time.nanos() / 1'000'000);
+}
+
 ordered_json message_value(const Message& message) {
   if (message.GetDescriptor() == google::protobuf::Timestamp::descriptor())
-    return format_timestamp(static_cast<const google::protobuf::Timestamp&>(message));
+    return rfc3339(static_cast<const google::protobuf::Timestamp&>(message));
   if (message.GetDescriptor() == google::protobuf::Struct::descriptor())
     return to_json(static_cast<const google::protobuf::Struct&>(message));
   if (message.GetDescriptor() == google::protobuf::Value::descriptor())
     return to_json(static_cast<const google::protobuf::Value&>(message));
-  return scalelaw::cli::to_json(message);
+  return scalelaw::to_json(message);
 }
 
 ordered_json singular(const Message& message, const FieldDescriptor& field) {
@@ -170,4 +178,4 @@ ordered_json to_json(const Message& message) {
   return object;
 }
 
-}  // namespace scalelaw::cli
+}  // namespace scalelaw

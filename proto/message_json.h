@@ -1,10 +1,12 @@
-// Any message of the API as JSON for programs.
+// Any message of the API as JSON for programs: what the command line prints with --json and the web page reads.
 #pragma once
+
+#include <string>
 
 #include <google/protobuf/message.h>
 #include <nlohmann/json.hpp>
 
-namespace scalelaw::cli {
+namespace scalelaw {
 
 /// By reflection, so that a new field appears by itself. Names as in the proto (snake_case), 64-bit integers as
 /// numbers, enums by their short lower-case names (`running`), timestamps as RFC 3339, Struct and Value as the JSON
@@ -15,4 +17,4 @@ nlohmann::ordered_json to_json(const google::protobuf::Message& message);
 /// `RUN_STATE_RUNNING` -> `running`: the value's name without its enum's prefix.
 std::string short_name(const google::protobuf::EnumValueDescriptor& value);
 
-}  // namespace scalelaw::cli
+}  // namespace scalelaw

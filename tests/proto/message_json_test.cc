@@ -1,4 +1,4 @@
-#include "cli/json_output.h"
+#include "proto/message_json.h"
 
 #include <limits>
 
@@ -9,7 +9,7 @@
 #include "scalelaw/v1/sweeps.pb.h"
 #include "scalelaw/v1/workers.pb.h"
 
-namespace scalelaw::cli {
+namespace scalelaw {
 namespace {
 
 template <class Message>
@@ -22,10 +22,10 @@ Message message(const std::string& text) {
 TEST(Json, EnumsAreShortTimestampsAreTextAndIntegersAreNumbers) {
   auto run = message<v1::Run>(R"(
     id: 7 state: RUN_STATE_RUNNING model_params: 9007199254740993 seed: 3
-    started { seconds: 1712136600 } budget_flops: 1e11)");
+    started { seconds: 1712136600 nanos: 250000000 } budget_flops: 1e11)");
   nlohmann::ordered_json json = to_json(run);
   EXPECT_EQ(json["state"], "running");
-  EXPECT_EQ(json["started"], "2024-04-03T09:30:00.000Z");
+  EXPECT_EQ(json["started"], "2024-04-03T09:30:00.250Z");
   EXPECT_EQ(json["model_params"].dump(), "9007199254740993");
   EXPECT_EQ(json["budget_flops"], 1e11);
 }
@@ -66,4 +66,4 @@ TEST(Json, NestedMessagesAndListsOfNumbers) {
 }
 
 }  // namespace
-}  // namespace scalelaw::cli
+}  // namespace scalelaw
