@@ -44,6 +44,7 @@ until [ -s "$data/server.addr" ]; do
 done
 SCALELAW_SERVER=$(cat "$data/server.addr")
 export SCALELAW_SERVER
+echo "In a browser: http://$(cat "$data/http.addr")"
 echo "In another terminal: export SCALELAW_SERVER=$SCALELAW_SERVER; build/release/bin/scalelaw watch first-law"
 
 step "1. Training the small models (scorer and tokenizer first)"

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include <CLI/CLI.hpp>
 
 #include "server/coordinator/coordinator.h"
+#include "server/http/http.h"
 #include "server/rpc/laws_service.h"
 #include "server/rpc/runs_service.h"
 #include "server/rpc/server.h"
@@ -26,6 +28,7 @@ using namespace scalelaw::server;
 struct Options {
   std::filesystem::path data;
   std::string listen = "127.0.0.1:7070";
+  std::string http;
   double lease_seconds = 30;
 };
 
@@ -49,17 +52,19 @@ sigset_t block_signals() {
 }
 
 /// For programs that started us on any free port: written whole or not at all.
-void write_address(const std::filesystem::path& directory, const std::string& address) {
-  const std::filesystem::path part = directory / "server.addr.part";
+void write_address(const std::filesystem::path& file, const std::string& address) {
+  const std::filesystem::path part = file.string() + ".part";
   std::ofstream(part) << address << "\n";
   std::error_code error;
-  std::filesystem::rename(part, directory / "server.addr", error);
-  if (error) spdlog::warn("{} cannot be written: {}", (directory / "server.addr").string(), error.message());
+  std::filesystem::rename(part, file, error);
+  if (error) spdlog::warn("{} cannot be written: {}", file.string(), error.message());
 }
 
 int serve(const Options& options, const sigset_t& signals) {
   const auto address = parse_listen_address(options.listen);
   if (!address.ok()) return fail(kUsage, address.status());
+  const auto http_address = parse_http_address(options.http, *address);
+  if (!http_address.ok()) return fail(kUsage, http_address.status());
   const auto store = Store::open(options.data);
   if (!store.ok()) return fail(kDatabase, store.status());
   CoordinatorSettings settings;
@@ -71,17 +76,28 @@ int serve(const Options& options, const sigset_t& signals) {
   SweepsService sweeps(**store, **coordinator);
   RunsService runs(**store, **coordinator);
   WorkersService workers(**coordinator);
-  LawsService laws(**store);
+  LawAnswers law_answers(**store);
+  LawsService laws(law_answers);
+  // First, so that a client that reaches the server finds both addresses written.
+  std::unique_ptr<Http> http;
+  if (http_address->has_value()) {
+    auto started = Http::start(**http_address, **store, **coordinator, law_answers, options.data);
+    if (!started.ok()) return fail(kAddress, started.status());
+    http = *std::move(started);
+    write_address(options.data / "http.addr", http->address());
+  }
   const auto server = RpcServer::start(*address, {&sweeps, &runs, &workers, &laws});
   if (!server.ok()) return fail(kAddress, server.status());
 
-  write_address(options.data, (*server)->address());
+  write_address(options.data / "server.addr", (*server)->address());
   fmt::print("listening on {}\n", (*server)->address());
+  if (http != nullptr) fmt::print("dashboard on http://{}\n", http->address());
   std::fflush(stdout);
 
   int received = 0;
   sigwait(&signals, &received);
   spdlog::info("{}: stopping", received == SIGTERM ? "SIGTERM" : "SIGINT");
+  if (http != nullptr) http->stop();
   // What is not stored by now is refused rather than waited for: workers keep it and deliver it again.
   (*store)->close();
   (*coordinator)->end_sessions(absl::UnavailableError("the server is stopping: keep what you run and come back"));
@@ -99,6 +115,10 @@ int main(int argc, char** argv) {
   app.add_option("--data", options.data, "Directory of the database scalelaw.db; made if it is not there")->required();
   app.add_option("--listen", options.listen, "HOST:PORT to serve on; port 0 takes any free one (see DATA/server.addr)")
       ->capture_default_str();
+  app.add_option(
+      "--http", options.http,
+      "HOST:PORT of the dashboard and /metrics, or `off`; default: ten ports above --listen, on this machine "
+      "only (see DATA/http.addr)");
   app.add_option("--lease", options.lease_seconds, "Seconds of silence after which a worker is lost")
       ->check(CLI::Range(0.5, 86400.0))
       ->capture_default_str();

@@ -1,5 +1,6 @@
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <sstream>
 
@@ -19,6 +20,7 @@ namespace fs = std::filesystem;
 struct UpOptions {
   std::string data;
   std::string listen = kDefaultServer;
+  std::string http;
   int slots = 0;
   std::vector<std::string> labels;
 };
@@ -52,10 +54,11 @@ int up(Session& session, const UpOptions& options) {
       return report_bad_input(fmt::format("cannot find {} beside this program or in PATH; is it built?", name));
 
   std::string target = local_target(*address);
+  std::vector<std::string> server_argv = {server, "--data", data.string(), "--listen", options.listen};
+  if (!options.http.empty()) server_argv.insert(server_argv.end(), {"--http", options.http});
+  fs::remove(data / "http.addr", error);
   std::vector<Program> programs = {
-      {"server",
-       {server, "--data", data.string(), "--listen", options.listen},
-       [reach = *parse_address(target)] { return answers(reach); }},
+      {"server", std::move(server_argv), [reach = *parse_address(target)] { return answers(reach); }},
       {"worker", {worker, "--server", target, "--work-dir", (data / "work").string()}, {}}};
   if (options.slots > 0) {
     programs[1].argv.push_back("--slots");
@@ -67,17 +70,25 @@ int up(Session& session, const UpOptions& options) {
   }
 
   return supervise(programs, [&](const std::vector<pid_t>& pids) {
+    // The server has written it before it answered.
+    std::string dashboard;
+    if (std::ifstream file(data / "http.addr"); file >> dashboard) dashboard = "http://" + dashboard;
     if (session.json) {
-      nlohmann::ordered_json state = {
-          {"server", target}, {"data", data.string()}, {"server_pid", pids[0]}, {"worker_pid", pids[1]}};
+      nlohmann::ordered_json state = {{"server", target},
+                                      {"dashboard", dashboard},
+                                      {"data", data.string()},
+                                      {"server_pid", pids[0]},
+                                      {"worker_pid", pids[1]}};
       print(state.dump() + "\n");
     } else {
       std::string at = target == kDefaultServer ? "" : " --server " + target;
       print(session.terminal.paint(Color::kBold, "Scalelaw is up.") +
             fmt::format(" Server and worker on {}, data in {}.\n"
+                        "{}"
                         "  submit a sweep   scalelaw submit examples/first-law.yaml --wait{}\n"
                         "  stop             Ctrl-C (what runs goes on at the next start)\n",
-                        target, data.string(), at));
+                        target, data.string(),
+                        dashboard.empty() ? "" : fmt::format("  dashboard        {}\n", dashboard), at));
     }
     std::fflush(stdout);
   });
@@ -92,6 +103,8 @@ void add_up_command(CLI::App& app, Session& session) {
   command.add_option("--data", options->data, "Folder for the database and the runs; made if it is not there")
       ->required();
   command.add_option("--listen", options->listen, "Address of the server")->capture_default_str();
+  command.add_option("--http", options->http,
+                     "Address of the dashboard, or `off`; default: ten ports above --listen, on this machine only");
   command.add_option("--slots", options->slots, "How many runs at once; default: as the worker finds")
       ->check(CLI::Range(1, 1024));
   command.add_option("--label", options->labels, "Label of the worker, key=value; may be repeated");

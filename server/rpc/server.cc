@@ -61,7 +61,7 @@ absl::Status why_not(const ListenAddress& address) {
 }
 }  // namespace
 
-absl::StatusOr<ListenAddress> parse_listen_address(const std::string& text) {
+absl::StatusOr<ListenAddress> parse_listen_address(const std::string& text, const std::string& option) {
   const size_t colon = text.rfind(':');
   ListenAddress address;
   if (colon != std::string::npos) {
@@ -74,13 +74,13 @@ absl::StatusOr<ListenAddress> parse_listen_address(const std::string& text) {
   const auto [parsed, error] = colon == std::string::npos ? std::from_chars_result{end, std::errc::invalid_argument}
                                                           : std::from_chars(text.data() + colon + 1, end, address.port);
   if (address.host.empty() || error != std::errc() || parsed != end || address.port < 0 || address.port > 65535) {
-    return absl::InvalidArgumentError(fmt::format("--listen: \"{}\" is not HOST:PORT, as in 127.0.0.1:7070", text));
+    return absl::InvalidArgumentError(fmt::format("{}: \"{}\" is not HOST:PORT, as in 127.0.0.1:7070", option, text));
   }
   if (!is_loopback(address.host)) {
     return absl::InvalidArgumentError(
-        fmt::format("--listen: {} is not a loopback address. Without TLS and tokens anybody who reaches the port could "
+        fmt::format("{}: {} is not a loopback address. Without TLS and tokens anybody who reaches the port could "
                     "run programs on the workers; listen on 127.0.0.1 and reach it through `ssh -L`",
-                    address.host));
+                    option, address.host));
   }
   return address;
 }

@@ -23,7 +23,7 @@ struct ListenAddress {
 
 /// `HOST:PORT`, `[::1]:PORT`. INVALID_ARGUMENT for anything else, and for addresses other than loopback: there is no
 /// authentication, so nobody else may connect.
-absl::StatusOr<ListenAddress> parse_listen_address(const std::string& text);
+absl::StatusOr<ListenAddress> parse_listen_address(const std::string& text, const std::string& option = "--listen");
 
 class RpcServer {
  public:

@@ -94,13 +94,9 @@ grpc::ServerUnaryReactor* SweepsService::Get(grpc::CallbackServerContext* contex
 grpc::ServerUnaryReactor* SweepsService::List(grpc::CallbackServerContext* context,
                                               const v1::ListSweepsRequest* request, v1::ListSweepsResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  absl::StatusOr<std::vector<v1::Sweep>> sweeps = store_.sweeps(request->study());
+  absl::StatusOr<std::vector<v1::Sweep>> sweeps = presentation_.sweeps(request->study());
   if (sweeps.ok()) {
-    for (v1::Sweep& sweep : *sweeps) {
-      absl::StatusOr<v1::SweepSnapshot> snapshot = absl::UnknownError("not needed");
-      if (sweep.state() == v1::SWEEP_STATE_RUNNING) snapshot = presentation_.snapshot(std::to_string(sweep.id()));
-      *response->add_sweeps() = snapshot.ok() ? std::move(*snapshot->mutable_sweep()) : std::move(sweep);
-    }
+    for (v1::Sweep& sweep : *sweeps) *response->add_sweeps() = std::move(sweep);
   }
   reactor->Finish(to_grpc(sweeps.status()));
   return reactor;

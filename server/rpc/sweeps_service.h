@@ -3,7 +3,7 @@
 
 #include "scalelaw/v1/sweeps.grpc.pb.h"
 #include "server/coordinator/coordinator.h"
-#include "server/rpc/presentation.h"
+#include "server/answers/presentation.h"
 #include "server/store/store.h"
 
 namespace scalelaw::server {

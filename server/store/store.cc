@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include "server/store/curve_reads.h"
 #include "server/store/directory_lock.h"
 #include "server/store/ingest.h"
 #include "server/store/law_reads.h"
@@ -16,6 +17,7 @@
 #include "server/store/run_reads.h"
 #include "server/store/schedule_reads.h"
 #include "server/store/state_writes.h"
+#include "server/store/usage_reads.h"
 #include "server/store/writer.h"
 
 namespace scalelaw::server {
@@ -165,6 +167,9 @@ absl::StatusOr<int32_t> Store::insert_law(StoredLaw law) {
 absl::Status Store::health() const {
   return impl_->writer.health();
 }
+Backlog Store::backlog() const {
+  return impl_->writer.backlog();
+}
 uint64_t Store::commits() const {
   return impl_->writer.commits();
 }
@@ -220,6 +225,29 @@ absl::StatusOr<v1::Run> Store::run(int32_t id) const {
 }
 absl::StatusOr<std::vector<v1::Curve>> Store::curves(int32_t run_id, const std::string& metric) const {
   return impl_->readers.read([&](Connection& connection) { return read_curves(connection, run_id, metric); });
+}
+absl::StatusOr<std::vector<std::string>> Store::reported_metrics(int32_t sweep_id) const {
+  return impl_->readers.read([&](Connection& connection) -> absl::StatusOr<std::vector<std::string>> {
+    return read_reported_metrics(connection, sweep_id);
+  });
+}
+absl::StatusOr<ThinnedCurves> Store::thinned_curves(const CurveQuery& query) const {
+  return impl_->readers.read([&](Connection& connection) { return read_thinned_curves(connection, query); });
+}
+absl::StatusOr<std::vector<StoredArtifact>> Store::artifacts(int32_t run_id) const {
+  return impl_->readers.read([&](Connection& connection) { return read_artifacts(connection, run_id); });
+}
+absl::StatusOr<std::vector<StudyUsage>> Store::usage() const {
+  return impl_->readers.read([&](Connection& connection) -> absl::StatusOr<std::vector<StudyUsage>> {
+    return read_usage(connection, now_ms());
+  });
+}
+absl::StatusOr<Totals> Store::totals() const {
+  return impl_->readers.read([&](Connection& connection) -> absl::StatusOr<Totals> { return read_totals(connection); });
+}
+absl::StatusOr<std::vector<QueuedRuns>> Store::queue() const {
+  return impl_->readers.read(
+      [&](Connection& connection) -> absl::StatusOr<std::vector<QueuedRuns>> { return read_queue(connection); });
 }
 absl::StatusOr<std::vector<LogText>> Store::logs(int32_t run_id, int64_t after_id, int64_t max_bytes) const {
   return impl_->readers.read([&](Connection& connection) -> absl::StatusOr<std::vector<LogText>> {

@@ -100,6 +100,74 @@ struct LogText {
   std::string text;
 };
 
+enum class CurveAxis { kStep, kSamples, kFlops };
+/// The curves of one metric over a sweep, as a plot wants them.
+struct CurveQuery {
+  int32_t sweep_id = 0;
+  std::string metric;
+  CurveAxis axis = CurveAxis::kStep;
+  bool log_axis = false;
+  /// At most about so many per curve.
+  int points = 200;
+  /// The part of the axis that is in view; unset: all.
+  std::optional<double> from;
+  std::optional<double> to;
+  /// Empty: all runs of the sweep.
+  std::vector<int32_t> run_ids;
+};
+struct ThinnedCurve {
+  int32_t run_id = 0;
+  std::vector<double> x;
+  std::vector<double> y;
+};
+struct ThinnedCurves {
+  /// The least and the greatest of each stretch of the axis, so that no spike is missed; else points at equal
+  /// distances, because there are too many to look at them all.
+  bool extrema = false;
+  std::vector<ThinnedCurve> curves;
+};
+
+/// What the writer has not committed yet.
+struct Backlog {
+  size_t transactions = 0;
+  double oldest_seconds = 0;
+};
+/// Over all studies.
+struct Totals {
+  std::map<std::string, int64_t> runs_by_state;
+  std::map<std::string, int64_t> attempts_by_state;
+  double flops = 0;
+};
+struct StudyUsage {
+  std::string study;
+  /// Slots × seconds of all attempts, those that run included.
+  double slot_seconds = 0;
+  int failed_attempts = 0;
+  int lost_attempts = 0;
+  int laws = 0;
+  /// The sum of the runs' metric `energy_joules`; unset where none reports it.
+  std::optional<double> energy_joules;
+};
+/// Runs of a stage that wait for the same reason.
+struct QueuedRuns {
+  int32_t sweep_id = 0;
+  std::string sweep;
+  std::string stage;
+  /// `queued` or `waiting`.
+  std::string state;
+  std::string reason;
+  int slots = 1;
+  std::map<std::string, std::string> labels;
+  int count = 0;
+};
+struct StoredArtifact {
+  std::string name;
+  std::string kind;
+  /// On the worker's disk.
+  std::string path;
+  std::string worker;
+};
+
 class Store {
  public:
   /// Opens or creates DIR/scalelaw.db and brings its schema up to date.
@@ -136,6 +204,7 @@ class Store {
   /// OK, or why nothing can be committed at present: RESOURCE_EXHAUSTED disk full, UNAVAILABLE I/O errors. The writer
   /// keeps trying and loses nothing.
   absl::Status health() const;
+  Backlog backlog() const;
   /// Grows with every commit: cheap to ask whether anything may have changed.
   uint64_t commits() const;
 
@@ -164,6 +233,16 @@ class Store {
   absl::StatusOr<v1::Run> run(int32_t id) const;
   /// Empty metric: all curves of the run.
   absl::StatusOr<std::vector<v1::Curve>> curves(int32_t run_id, const std::string& metric) const;
+  /// Metrics that any run of the sweep has reported so far, by name.
+  absl::StatusOr<std::vector<std::string>> reported_metrics(int32_t sweep_id) const;
+  absl::StatusOr<ThinnedCurves> thinned_curves(const CurveQuery& query) const;
+  /// By name.
+  absl::StatusOr<std::vector<StoredArtifact>> artifacts(int32_t run_id) const;
+  /// Of every study, by name.
+  absl::StatusOr<std::vector<StudyUsage>> usage() const;
+  absl::StatusOr<Totals> totals() const;
+  /// What is queued or waits, by sweep.
+  absl::StatusOr<std::vector<QueuedRuns>> queue() const;
   /// Chunks after `after_id`, oldest first, at most `max_bytes` of text (at least one chunk).
   absl::StatusOr<std::vector<LogText>> logs(int32_t run_id, int64_t after_id, int64_t max_bytes) const;
 

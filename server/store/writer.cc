@@ -33,12 +33,20 @@ void Writer::enqueue(Transaction work, Committed committed) {
   {
     const std::lock_guard lock(mutex_);
     if (!stopped_) {
-      queue_.push_back({std::move(work), std::move(committed), absl::OkStatus()});
+      queue_.push_back({.work = std::move(work), .committed = std::move(committed), .result = absl::OkStatus()});
       changed_.notify_one();
       return;
     }
   }
   if (committed) committed(absl::UnavailableError("not stored: the server is stopping"));
+}
+
+Backlog Writer::backlog() const {
+  const std::lock_guard lock(mutex_);
+  const size_t waiting = committing_ + queue_.size();
+  if (waiting == 0) return {};
+  const auto oldest = committing_ > 0 ? committing_since_ : queue_.front().queued;
+  return {waiting, std::chrono::duration<double>(std::chrono::steady_clock::now() - oldest).count()};
 }
 
 absl::Status Writer::health() const {
@@ -60,6 +68,10 @@ void Writer::loop() {
     std::vector<Job> group = next_group();
     if (group.empty()) return;
     commit(group);
+    {
+      const std::lock_guard lock(mutex_);
+      committing_ = 0;
+    }
     for (Job& job : group) {
       if (job.committed) job.committed(std::move(job.result));
     }
@@ -77,6 +89,8 @@ std::vector<Writer::Job> Writer::next_group() {
     queue_.pop_front();
   }
   stopped_ = group.empty();
+  committing_ = group.size();
+  if (!group.empty()) committing_since_ = group.front().queued;
   return group;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <filesystem>
@@ -14,6 +15,7 @@
 #include <absl/status/status.h>
 
 #include "server/store/connection.h"
+#include "server/store/store.h"
 
 namespace scalelaw::server {
 
@@ -38,6 +40,8 @@ class Writer {
   void enqueue(Transaction work, Committed committed);
   /// Why nothing can be committed at present, or OK.
   absl::Status health() const;
+  /// Transactions that wait or are being committed, and the seconds since the oldest of them was queued.
+  Backlog backlog() const;
   uint64_t commits() const { return commits_.load(std::memory_order_acquire); }
 
  private:
@@ -45,6 +49,7 @@ class Writer {
     Transaction work;
     Committed committed;
     absl::Status result;
+    std::chrono::steady_clock::time_point queued = std::chrono::steady_clock::now();
   };
   void loop();
   std::vector<Job> next_group();
@@ -60,6 +65,9 @@ class Writer {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Job> queue_;
+  // The group that is being committed.
+  size_t committing_ = 0;
+  std::chrono::steady_clock::time_point committing_since_;
   bool stopping_ = false;
   bool stopped_ = false;
   absl::Status health_;

@@ -19,7 +19,8 @@ namespace scalelaw::server {
 /// A server with a real store, whose runs are put into the database directly: how they got there is not at issue.
 class LawsFixture : public testing::Test {
  protected:
-  LawsFixture() : store_(*Store::open(directory_.path())), service_(std::make_unique<LawsService>(*store_)) {
+  LawsFixture()
+      : store_(*Store::open(directory_.path())), answers_(*store_), service_(std::make_unique<LawsService>(answers_)) {
     grpc::ServerBuilder builder;
     builder.RegisterService(service_.get());
     server_ = builder.BuildAndStart();
@@ -120,6 +121,7 @@ class LawsFixture : public testing::Test {
 
   const TemporaryDirectory directory_;
   std::unique_ptr<Store> store_;
+  LawAnswers answers_;
   std::unique_ptr<LawsService> service_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<v1::Laws::Stub> stub_;

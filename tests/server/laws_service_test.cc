@@ -92,7 +92,8 @@ TEST_F(LawsServiceTest, PredictsByTheNewestLawAndAfterARestart) {
   EXPECT_EQ(first.value(), second.value());
   EXPECT_NEAR(second.extrapolation().at("flops"), 2e13 / (1e11 * std::pow(2.2, 5)), 1e-9);
 
-  LawsService again(*store_);
+  LawAnswers forgetful(*store_);
+  LawsService again(forgetful);
   grpc::ServerBuilder builder;
   builder.RegisterService(&again);
   const auto server = builder.BuildAndStart();

@@ -1,4 +1,4 @@
-#include "server/rpc/planned_sweep.h"
+#include "server/answers/planned_sweep.h"
 
 #include <algorithm>
 #include <cmath>

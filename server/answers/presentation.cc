@@ -1,6 +1,7 @@
-#include "server/rpc/presentation.h"
+#include "server/answers/presentation.h"
 
 #include <chrono>
+#include <future>
 #include <utility>
 
 #include "server/coordinator/estimate.h"
@@ -55,6 +56,28 @@ absl::StatusOr<v1::SweepSnapshot> Presentation::snapshot(const std::string& id_o
     *snapshot.add_runs() = std::move(run);
   }
   return snapshot;
+}
+
+absl::StatusOr<std::vector<v1::Sweep>> Presentation::sweeps(const std::string& study) const {
+  absl::StatusOr<std::vector<v1::Sweep>> sweeps = store_.sweeps(study);
+  if (!sweeps.ok()) return sweeps;
+  for (v1::Sweep& sweep : *sweeps) {
+    if (sweep.state() != v1::SWEEP_STATE_RUNNING) continue;
+    absl::StatusOr<v1::SweepSnapshot> shown = snapshot(std::to_string(sweep.id()));
+    if (shown.ok()) sweep = std::move(*shown->mutable_sweep());
+  }
+  return sweeps;
+}
+
+std::vector<v1::Worker> Presentation::workers() const {
+  std::promise<std::vector<v1::Worker>> listed;
+  coordinator_.list_workers([&](std::vector<v1::Worker> workers) { listed.set_value(std::move(workers)); });
+  return listed.get_future().get();
+}
+
+std::string Presentation::why_not_yet(const QueuedRuns& runs) const {
+  if (runs.state != name(RunState::kQueued) || !runs.reason.empty()) return runs.reason;
+  return placement_obstacle({runs.slots, runs.labels}, *coordinator_.workers());
 }
 
 void Presentation::explain(v1::Run& run) const {

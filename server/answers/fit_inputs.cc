@@ -1,4 +1,4 @@
-#include "server/rpc/fit_inputs.h"
+#include "server/answers/fit_inputs.h"
 
 #include <algorithm>
 #include <optional>

@@ -1,5 +1,5 @@
-// The Laws service's answers about stored laws and a study's runs: they are looked up here, and answered in
-// proto/use_answers.h and proto/choice_answers.h.
+// Answers that search or fit again: laws and runs are looked up here, and answered in proto/use_answers.h and
+// proto/choice_answers.h.
 #include <algorithm>
 #include <utility>
 
@@ -8,9 +8,9 @@
 #include "proto/choice_answers.h"
 #include "proto/law_messages.h"
 #include "proto/use_answers.h"
-#include "server/rpc/fit_inputs.h"
-#include "server/rpc/laws_service.h"
-#include "server/rpc/planned_sweep.h"
+#include "server/answers/fit_inputs.h"
+#include "server/answers/law_answers.h"
+#include "server/answers/planned_sweep.h"
 
 namespace scalelaw::server {
 
@@ -18,15 +18,15 @@ namespace {
 const std::vector<std::string> kSurface = {"params", "samples"};
 }  // namespace
 
-absl::StatusOr<LawsService::KnownLaw> LawsService::find(const v1::LawReference& reference, const std::string& field,
-                                                        const std::vector<std::string>& columns) {
+absl::StatusOr<KnownLawPtr> LawAnswers::find(const v1::LawReference& reference, const std::string& field,
+                                             const std::vector<std::string>& columns) {
   if (reference.law_id() != 0) return law(reference.law_id());
   if (reference.study().empty() || reference.metric().empty())
     return absl::InvalidArgumentError(fmt::format("{}: give a law_id, or a study and a metric", field));
   return newest_law(reference.study(), reference.metric(), columns);
 }
 
-absl::StatusOr<std::vector<analysis::Observation>> LawsService::runs_of(const Known& known) const {
+absl::StatusOr<std::vector<analysis::Observation>> LawAnswers::runs_of(const KnownLaw& known) const {
   const auto observations = fit_observations(store_, known.stored.study, known.stored.metric);
   if (!observations.ok()) return observations.status();
   std::vector<analysis::Observation> rows;
@@ -34,8 +34,8 @@ absl::StatusOr<std::vector<analysis::Observation>> LawsService::runs_of(const Kn
   return rows;
 }
 
-absl::StatusOr<v1::Optimum> LawsService::optimal(const v1::OptimalRequest& request) {
-  const absl::StatusOr<KnownLaw> known = find(request.law(), "law", kSurface);
+absl::StatusOr<v1::Optimum> LawAnswers::optimal(const v1::OptimalRequest& request) {
+  const absl::StatusOr<KnownLawPtr> known = find(request.law(), "law", kSurface);
   if (!known.ok()) return known.status();
   const auto runs = runs_of(**known);
   if (!runs.ok()) return runs.status();
@@ -47,25 +47,27 @@ absl::StatusOr<v1::Optimum> LawsService::optimal(const v1::OptimalRequest& reque
   return best;
 }
 
-absl::StatusOr<v1::Comparison> LawsService::compare(const v1::CompareRequest& request) {
-  const absl::StatusOr<KnownLaw> a = find(request.a(), "a", {});
+absl::StatusOr<v1::Comparison> LawAnswers::compare(const v1::CompareRequest& request) {
+  const absl::StatusOr<KnownLawPtr> a = find(request.a(), "a", {});
   if (!a.ok()) return a.status();
-  const absl::StatusOr<KnownLaw> b = find(request.b(), "b", {});
+  const absl::StatusOr<KnownLawPtr> b = find(request.b(), "b", {});
   if (!b.ok()) return b.status();
   auto runs_a = runs_of(**a), runs_b = runs_of(**b);
   if (!runs_a.ok()) return runs_a.status();
   if (!runs_b.ok()) return runs_b.status();
-  const auto name = [](const Known& known) { return fmt::format("law {} of {}", known.stored.id, known.stored.study); };
+  const auto name = [](const KnownLaw& known) {
+    return fmt::format("law {} of {}", known.stored.id, known.stored.study);
+  };
   return answer(request, Compared{name(**a), (*a)->law, *std::move(runs_a)},
                 Compared{name(**b), (*b)->law, *std::move(runs_b)});
 }
 
-absl::StatusOr<v1::RunPlan> LawsService::plan(const v1::PlanRequest& request) {
+absl::StatusOr<v1::RunPlan> LawAnswers::plan(const v1::PlanRequest& request) {
   std::vector<std::string> columns;
   for (const auto& [column, value] : request.at()) columns.push_back(column);
   if (columns.empty()) columns = kSurface;
   std::sort(columns.begin(), columns.end());
-  const absl::StatusOr<KnownLaw> known = find(request.law(), "law", columns);
+  const absl::StatusOr<KnownLawPtr> known = find(request.law(), "law", columns);
   if (!known.ok()) return known.status();
   const auto runs = runs_of(**known);
   if (!runs.ok()) return runs.status();
@@ -89,17 +91,17 @@ absl::StatusOr<v1::RunPlan> LawsService::plan(const v1::PlanRequest& request) {
   return plan;
 }
 
-absl::StatusOr<v1::Ranking> LawsService::rank(const v1::RankRequest& request) {
+absl::StatusOr<v1::Ranking> LawAnswers::rank(const v1::RankRequest& request) {
   const absl::StatusOr<FitInputs> inputs = fit_inputs(store_, request.runs());
   return inputs.ok() ? answer(request, inputs->runs, inputs->options) : inputs.status();
 }
 
-absl::StatusOr<v1::ApproachesResponse> LawsService::approaches(const v1::ApproachesRequest& request) {
+absl::StatusOr<v1::ApproachesResponse> LawAnswers::approaches(const v1::ApproachesRequest& request) {
   const absl::StatusOr<FitInputs> inputs = fit_inputs(store_, request.runs());
   return inputs.ok() ? answer(request, inputs->runs, inputs->options) : inputs.status();
 }
 
-absl::StatusOr<v1::Diagnosis> LawsService::diagnose(const v1::DiagnoseRequest& request) {
+absl::StatusOr<v1::Diagnosis> LawAnswers::diagnose(const v1::DiagnoseRequest& request) {
   const absl::StatusOr<FitInputs> inputs = fit_inputs(store_, request.fit());
   return inputs.ok() ? answer(request, inputs->runs, inputs->options) : inputs.status();
 }
