@@ -2,8 +2,8 @@
 #pragma once
 
 #include "scalelaw/v1/sweeps.grpc.pb.h"
-#include "server/coordinator/coordinator.h"
 #include "server/answers/presentation.h"
+#include "server/coordinator/coordinator.h"
 #include "server/store/store.h"
 
 namespace scalelaw::server {
