@@ -12,15 +12,15 @@ packages=(
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libabsl-dev libboost-dev
   libsqlite3-dev libsqlitecpp-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libssl-dev
   libeigen3-dev prometheus-cpp-dev
-  # the trainers: libtorch, a fast BLAS for it, the data
-  libtorch-dev libopenblas0-pthread zlib1g-dev dataset-fashion-mnist
+  # the trainers: libtorch, a fast BLAS and gloo for it; images and archives; the data
+  libtorch-dev libopenblas0-pthread libgloo-dev libpng-dev libturbojpeg0-dev zlib1g-dev dataset-fashion-mnist
   # plots; the metrics database by hand
   gnuplot-nox fonts-dejavu-core sqlite3
 )
 # The dashboard is built with npm; a Node from elsewhere brings its own, beside which Debian's cannot be installed.
 command -v npm >/dev/null || packages+=(nodejs npm)
 if [ "${1:-}" = --test ]; then
-  packages+=(libgtest-dev libgmock-dev python3 python3-grpcio python3-grpc-tools python3-protobuf)
+  packages+=(libgtest-dev libgmock-dev python3 python3-grpcio python3-grpc-tools python3-protobuf python3-torch)
   # the dashboard's browser; promtool
   packages+=(chromium prometheus)
 fi
