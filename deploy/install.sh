@@ -13,7 +13,8 @@ packages=(
   libsqlite3-dev libsqlitecpp-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libssl-dev
   libeigen3-dev prometheus-cpp-dev
   # the trainers: libtorch, a fast BLAS and gloo for it; images and archives; the data
-  libtorch-dev libopenblas0-pthread libgloo-dev libpng-dev libturbojpeg0-dev zlib1g-dev dataset-fashion-mnist
+  libtorch-dev libopenblas0-pthread libgloo-dev
+  libpng-dev libturbojpeg0-dev libarchive-dev zlib1g-dev dataset-fashion-mnist
   # plots; the metrics database by hand
   gnuplot-nox fonts-dejavu-core sqlite3
 )

@@ -55,4 +55,23 @@ void load_artifact(const std::string& path, const std::string& family, torch::nn
   }
 }
 
+void load_submodule(const std::string& path, const std::string& name, torch::nn::Module& submodule) {
+  std::vector<std::vector<int64_t>> shapes;
+  for (const auto& parameter : submodule.parameters()) shapes.push_back(parameter.sizes().vec());
+  torch::serialize::InputArchive archive, weights, part;
+  try {
+    archive.load_from(path);
+    archive.read("module", weights);
+    weights.read(name, part);
+    submodule.load(part);
+  } catch (const c10::Error&) {
+    throw BadRun(fmt::format("{}: missing, damaged, or an artifact without such a {} part", path, name));
+  }
+  // Loading takes over whatever shape the file has.
+  for (size_t i = 0; const auto& parameter : submodule.parameters()) {
+    if (parameter.sizes() == shapes[i++]) continue;
+    throw BadRun(fmt::format("{}: its {} part has another shape (width, captions) than this model's", path, name));
+  }
+}
+
 }  // namespace scalelaw::trainer

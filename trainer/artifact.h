@@ -20,4 +20,8 @@ nlohmann::json artifact_params(const std::string& path, const std::string& famil
 /// Loads the weights into a module built from `artifact_params`. Throws BadRun as above.
 void load_artifact(const std::string& path, const std::string& family, torch::nn::Module& module);
 
+/// Loads the weights that an artifact of any family has for its submodule `name` into `submodule`. Throws BadRun if the
+/// file is none, has no such part, or one of another shape.
+void load_submodule(const std::string& path, const std::string& name, torch::nn::Module& submodule);
+
 }  // namespace scalelaw::trainer

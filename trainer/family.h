@@ -38,7 +38,7 @@ struct TrainingDefaults {
   double clip = 1.0;
   /// Share of all steps spent warming up.
   double warmup = 0.05;
-  /// `cosine` (to zero) or `wsd` (constant, then linearly to zero over the last fifth).
+  /// `constant`, `cosine` (to zero) or `wsd` (constant, then linearly to zero over the last fifth).
   std::string schedule = "cosine";
   /// Time constant of the weight average that is evaluated, as a share of the steps so far; 0: no average.
   double ema = 0.05;
@@ -51,16 +51,20 @@ struct FamilyContext {
   std::map<std::string, std::string> inputs;
   uint64_t seed = 1;
   torch::Device device = torch::kCPU;
+  /// Of other data than scenes only the resolution means something.
   SceneParams scenes;
+  CaptionShape captions = {};
+  /// The run's folder, for files that are no artifacts.
+  std::string directory = ".";
 };
 
 class Family {
  public:
   virtual ~Family() = default;
 
-  /// What is trained and stored. The loop optimizes the parameters that require a gradient, and checkpoints these and
-  /// the buffers. Parameters are views into one flat buffer: keep no pointer to their storage, and no frozen network
-  /// (a tokenizer, a scorer) inside.
+  /// What is trained and stored. A text encoder in it is registered as `text`. The loop optimizes the parameters that
+  /// require a gradient, and checkpoints these and the buffers. Parameters are views into one flat buffer: keep no
+  /// pointer to their storage, and no frozen network (a tokenizer, a scorer) inside.
   virtual torch::nn::Module& module() = 0;
 
   virtual TrainingDefaults defaults() const = 0;
@@ -77,14 +81,23 @@ class Family {
   /// FLOPs that `evaluate` will spend, for the estimate of the time left. A rough figure will do.
   virtual double evaluation_flops(double forward_flops_per_sample) const = 0;
 
-  /// The final figures on held-out scenes, computed with the averaged weights in place and the module in eval mode.
+  /// The final figures on held-out images, computed with the averaged weights in place and the module in eval mode.
   /// Deterministic: draws from fixed seeds, so that runs are comparable. Calls `progress` now and then with the share
   /// done; it may throw to stop early.
-  virtual Values evaluate(const Scenes& held_out, const std::function<void(double fraction)>& progress) = 0;
+  virtual Values evaluate(const Dataset& held_out, const std::function<void(double fraction)>& progress) = 0;
 
   /// Extra figures of the latest `loss` for the curve (accuracy, parts of the loss); asked for only when a metrics
   /// event is due.
   virtual Values training_values() { return {}; }
+
+  /// Whether `loss` changes buffers or weights by itself: batch statistics, a codebook. With several processes all then
+  /// take over the first one's after every step.
+  virtual bool loss_changes_state() const { return false; }
+
+  /// Whether `draw` gives images, for the grids that a run can leave.
+  virtual bool draws() const { return false; }
+  /// Images for these captions to look at, [B, 3, R, R] in [−1, 1]. Called as `evaluate` is.
+  virtual torch::Tensor draw(const Batch&) { return {}; }
 
   /// Called before the first step of a fresh run with a training batch: data-dependent initialisation.
   virtual void initialise(const Batch&) {}

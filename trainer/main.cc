@@ -29,6 +29,8 @@ Examples:
   scalelaw-train scorer --out runs/scorer
   scalelaw-train diffusion-dit --set width=64 --set depth=2 --budget-flops 1e11 \
       --input scorer=runs/scorer/scorer.pt --out runs/dit
+  scalelaw-train diffusion-dit --set data=folder --set data_path=photos --set resolution=64 --out runs/photos
+  torchrun --nproc-per-node 2 --no-python scalelaw-train diffusion-dit --set batch=64 --out runs/two
   scalelaw-train describe diffusion-dit --set width=128 --budget-flops 1e12
 )";
 
@@ -122,7 +124,7 @@ std::string family_list() {
 
 int main_checked(int argc, char** argv) {
   Arguments arguments;
-  CLI::App app("Trains one model on captioned scenes composed from Fashion-MNIST, or describes what it would cost.");
+  CLI::App app("Trains one model on captioned images, or describes what it would cost.");
   app.footer(family_list() + kExamples);
   app.add_option("family", arguments.words, "FAMILY to train; or: describe FAMILY")->required()->expected(1, 2);
   app.add_option("--set", arguments.settings, "NAME=VALUE, a parameter of the family (repeatable)")

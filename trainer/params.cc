@@ -55,6 +55,30 @@ std::string Params::choice(std::string_view name, std::string_view fallback, con
   return value;
 }
 
+std::string Params::text(std::string_view name, std::string_view fallback) {
+  std::string value(fallback);
+  if (const nlohmann::json* json = given(name)) {
+    if (!json->is_string()) throw BadRun(fmt::format("{}: must be a text, not {}", name, json->dump()));
+    value = json->get<std::string>();
+  }
+  resolved_[std::string(name)] = value;
+  return value;
+}
+
+std::vector<std::string> Params::words(std::string_view name) {
+  std::vector<std::string> values;
+  if (const nlohmann::json* json = given(name)) {
+    const bool good = json->is_array() && !json->empty() &&
+                      std::all_of(json->begin(), json->end(), [](const auto& word) { return word.is_string(); });
+    if (!good)
+      throw BadRun(
+          fmt::format(R"({}: must be a list of texts, as ["python3", "score.py"], not {})", name, json->dump()));
+    values = json->get<std::vector<std::string>>();
+  }
+  resolved_[std::string(name)] = values;
+  return values;
+}
+
 bool Params::flag(std::string_view name, bool fallback) {
   bool value = fallback;
   if (const nlohmann::json* json = given(name)) {

@@ -35,6 +35,10 @@ class Params {
   double number(std::string_view name, double fallback, double low, double high);
   /// One of `allowed`.
   std::string choice(std::string_view name, std::string_view fallback, const std::vector<std::string>& allowed);
+  /// Any text.
+  std::string text(std::string_view name, std::string_view fallback);
+  /// A list of texts, empty unless given: an argv.
+  std::vector<std::string> words(std::string_view name);
   /// true or false.
   bool flag(std::string_view name, bool fallback);
 

@@ -29,7 +29,7 @@ TEST(Dit, HasTheParametersCountedByHand) {
   const int64_t time = 2 * (w * w + w), in = patch * w + w, out = w * patch + patch;
   EXPECT_EQ(dit->backbone_params(), depth * block + modulation + time + in + out + tokens * w);
 
-  const int64_t words = static_cast<int64_t>(vocabulary().size());
+  const int64_t words = Vocabulary::of_scenes(1).size();
   EXPECT_EQ(parameters_of(*dit), dit->backbone_params() + kCaptionLength * words * w + 2 * (w * w + w));
 }
 

@@ -1,9 +1,13 @@
 // The real program under the trainer protocol: budgets, resuming, and every way to end.
 #include <csignal>
+#include <fstream>
 #include <map>
 
 #include <gtest/gtest.h>
 
+#include "trainer/artifact.h"
+#include "trainer/data/picture.h"
+#include "trainer/text.h"
 #include "trainer_process.h"
 
 namespace scalelaw::trainer {
@@ -108,6 +112,39 @@ TEST(Run, ADivergedLossEndsWith65AndSaysWhatToDo) {
   EXPECT_NE(ended.errors.find("learning_rate"), std::string::npos) << ended.errors;
 }
 
+TEST(Run, RecomputedActivationsGiveTheSameCurve) {
+  TrainerRun plain(tiny_dit()), recomputing(tiny_dit({{"recompute", true}}));
+  ASSERT_EQ(plain.run("diffusion-dit").exit_code, 0);
+  Ended ended = recomputing.run("diffusion-dit");
+  ASSERT_EQ(ended.exit_code, 0) << ended.errors;
+  EXPECT_EQ(loss_curve(recomputing), loss_curve(plain));
+}
+
+TEST(Run, EvaluatesTheNewestWeightsBesideTheirAverageOnRequest) {
+  TrainerRun plain(tiny_dit()), both(tiny_dit({{"evaluate", "both"}}));
+  ASSERT_EQ(plain.run("diffusion-dit").exit_code, 0);
+  ASSERT_EQ(both.run("diffusion-dit").exit_code, 0);
+  json values = both.events("metrics").back()["values"];
+  EXPECT_EQ(values["val_loss"], plain.events("metrics").back()["values"]["val_loss"]);
+  EXPECT_NE(values["val_loss"], values["val_loss_without_ema"]);
+}
+
+TEST(Run, LeavesGridsOfSamplesAndTrainsOnAsWithoutThem) {
+  TrainerRun plain(tiny_dit()), drawing(tiny_dit({{"sample_grids", 2}, {"sampler_steps", 1}}));
+  ASSERT_EQ(plain.run("diffusion-dit").exit_code, 0);
+  Ended ended = drawing.run("diffusion-dit");
+  ASSERT_EQ(ended.exit_code, 0) << ended.errors;
+  EXPECT_EQ(loss_curve(drawing), loss_curve(plain));
+  std::vector<json> artifacts = drawing.events("artifact");
+  ASSERT_EQ(artifacts.size(), 3);
+  EXPECT_EQ(artifacts[0]["path"], "samples/step-00000020.png");
+  EXPECT_EQ(artifacts[1]["kind"], "image");
+  std::ifstream file(drawing.path(artifacts[1]["path"]), std::ios::binary);
+  std::string bytes((std::istreambuf_iterator<char>(file)), {});
+  EXPECT_EQ(decode_picture(bytes, 1).width, 8 * 17 - 1);
+  EXPECT_TRUE(std::filesystem::exists(drawing.path("samples/captions.txt")));
+}
+
 TEST(Run, BadParametersEndWith65AndOneLine) {
   const std::vector<std::pair<json, std::string>> cases = {
       {json::object({{"width", "wide"}}), "width: must be a whole number"},
@@ -180,6 +217,30 @@ TEST(Run, ADamagedCheckpointStartsAfreshWithAWarning) {
   EXPECT_EQ(run.events("start").back()["step"], 0);
 }
 
+TEST(Run, AFrozenTextEncoderStaysThatOfTheModelItCameFrom) {
+  TrainerRun first(tiny_dit());
+  ASSERT_EQ(first.run("diffusion-dit").exit_code, 0);
+  json spec = tiny_dit({{"text_encoder", "frozen"}, {"depth", 2}});
+  EXPECT_NE(TrainerRun(spec).run("diffusion-dit").errors.find("inputs.text must name"), std::string::npos);
+  spec["inputs"] = {{"text", first.path("model.pt")}};
+  TrainerRun frozen(spec);
+  Ended ended = frozen.run("diffusion-dit");
+  ASSERT_EQ(ended.exit_code, 0) << ended.errors;
+  spec["params"]["text_encoder"] = "trained";
+  TrainerRun trained(spec);
+  ASSERT_EQ(trained.run("diffusion-dit").exit_code, 0);
+  auto encoder = [](const TrainerRun& run) {
+    TextEncoder text(16);
+    load_submodule(run.path("model.pt"), "text", *text);
+    return torch::nn::utils::parameters_to_vector(text->parameters());
+  };
+  EXPECT_TRUE(torch::equal(encoder(frozen), encoder(first)));
+  EXPECT_FALSE(torch::equal(encoder(trained), encoder(first)));
+
+  spec["params"]["width"] = 32;
+  EXPECT_NE(TrainerRun(spec).run("diffusion-dit").errors.find("its text part has another shape"), std::string::npos);
+}
+
 TEST(Run, AScorerLearnsAndScoresADiffusionRun) {
   TrainerRun scorer({{"params", {{"width", 8}, {"learning_rate", 0.01}}}, {"budget", {{"samples", 12000}}}});
   Ended trained = scorer.run("scorer");
@@ -197,11 +258,54 @@ TEST(Run, AScorerLearnsAndScoresADiffusionRun) {
   EXPECT_NEAR(values["alignment_chance"], (1.0 / 10 + 1.0 / 6 + 1.0 / 2) / 3, 1e-9);
   EXPECT_GT(values["alignment_ceiling"], 0.7);
   EXPECT_LT(values["alignment"], values["alignment_ceiling"]);
+  EXPECT_GT(values["scorer_fd"], 0);
+  EXPECT_GE(values["scorer_recall"], 0);
+  EXPECT_LE(values["scorer_recall"], 1);
 
+  spec["params"]["objects"] = 2;
+  Ended other_scenes = TrainerRun(spec).run("diffusion-dit");
+  EXPECT_EQ(other_scenes.exit_code, 65);
+  EXPECT_NE(other_scenes.errors.find("needed are 16 and 2"), std::string::npos) << other_scenes.errors;
+
+  spec["params"].erase("objects");
   spec["inputs"]["scorer"] = run.path("model.pt");
   Ended wrong = TrainerRun(spec).run("diffusion-dit");
   EXPECT_EQ(wrong.exit_code, 65);
   EXPECT_NE(wrong.errors.find("made by family diffusion-dit, needed is scorer"), std::string::npos) << wrong.errors;
+}
+
+TEST(Run, TwoObjectsAreAskedAboutTheirRelationAndGuessingIsWorseThanTheScorer) {
+  json scenes = {{"objects", 2}, {"resolution", 16}, {"unique_images", 4000}};
+  json params = {{"width", 8}, {"learning_rate", 0.01}};
+  params.update(scenes);
+  TrainerRun scorer({{"params", params}, {"budget", {{"samples", 16000}}}});
+  Ended trained = scorer.run("scorer");
+  ASSERT_EQ(trained.exit_code, 0) << trained.errors;
+  EXPECT_GT(scorer.events("metrics").back()["values"]["accuracy_relation"], 0.8);
+
+  json spec = tiny_dit({{"sampler_steps", 2}});
+  spec["params"].update(scenes);
+  spec["inputs"] = {{"scorer", scorer.path("scorer.pt")}};
+  TrainerRun run(spec);
+  Ended ended = run.run("diffusion-dit");
+  ASSERT_EQ(ended.exit_code, 0) << ended.errors;
+  json values = run.events("metrics").back()["values"];
+  for (const char* name : {"alignment_object", "alignment_colour", "alignment_background", "alignment_relation"}) {
+    EXPECT_TRUE(values.contains(name)) << name;
+  }
+  // Two guesses may be matched either way: better than one in ten, six, two and four.
+  EXPECT_GT(values["alignment_chance"], (2 * 0.1 + 2 / 6.0 + 0.5 + 0.25) / 6);
+  EXPECT_LT(values["alignment_chance"], 0.35);
+  EXPECT_GT(values["alignment_ceiling"], values["alignment_chance"].get<double>() + 0.1);
+}
+
+TEST(Run, AnExternalScorersFiguresAreTheRuns) {
+  TrainerRun run(tiny_dit({{"sampler_steps", 1}, {"score_command", {"sh", "-c", "wc -l < \"$0/captions.jsonl\""}}}));
+  Ended ended = run.run("diffusion-dit");
+  ASSERT_EQ(ended.exit_code, 0) << ended.errors;
+  json values = run.events("metrics").back()["values"];
+  EXPECT_EQ(values["external_score"], 1024);
+  EXPECT_EQ(values["external_score_real"], 1024);
 }
 
 }  // namespace

@@ -43,6 +43,12 @@ TEST(VarRun, ATokenizerThenAVarReportTheFiguresOfThePaper) {
     EXPECT_LT(values[name], 15.0 / 16) << name;
   }
   EXPECT_EQ(values["val_loss"], values["loss_avg"]);
+
+  json spec = var_spec({{"tokenizer", tokenizer.path("tokenizer.pt").string()}});
+  spec["params"]["recompute"] = true;
+  TrainerRun recomputing(spec);
+  ASSERT_EQ(recomputing.run("var").exit_code, 0);
+  EXPECT_EQ(recomputing.events("metrics").back()["values"], values);
 }
 
 TEST(VarRun, ATokenizerResumesWithItsCodesAndTheirUse) {

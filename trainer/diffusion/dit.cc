@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "trainer/nn/fused.h"
+#include "trainer/nn/recompute.h"
 
 namespace scalelaw::trainer {
 namespace {
@@ -31,6 +32,7 @@ DitParams DitParams::read(Params& params, int64_t resolution) {
   dit.heads = params.integer("heads", std::max<int64_t>(1, dit.width / 32), 1, 256);
   dit.patch = params.integer("patch", dit.patch, 1, 16);
   dit.mlp_ratio = params.integer("mlp_ratio", dit.mlp_ratio, 1, 8);
+  dit.recompute = params.flag("recompute", dit.recompute);
   if (dit.width % (2 * dit.heads) != 0) {
     throw BadRun(fmt::format("heads: must divide half the width ({}), not {}", dit.width / 2, dit.heads));
   }
@@ -59,9 +61,9 @@ Tensor DitBlockImpl::forward(Tensor x, const Tensor* modulation) {
   return gated_residual(x, project(hidden, down_weight), down_bias, modulation[5]);
 }
 
-DitImpl::DitImpl(const DitParams& params) : params_(params) {
+DitImpl::DitImpl(const DitParams& params, const CaptionShape& captions) : params_(params) {
   const int64_t w = params.width, modulations = 6 * params.depth + 2;
-  text_ = register_module("text", TextEncoder(w));
+  text_ = register_module("text", TextEncoder(w, captions));
   time_hidden_ = register_module("time_hidden", torch::nn::Linear(w, w));
   time_output_ = register_module("time_output", torch::nn::Linear(w, w));
   patch_in_ = register_module("patch_in", torch::nn::Linear(params.patch_size(), w));
@@ -86,7 +88,16 @@ Tensor DitImpl::forward(const Tensor& patches, const Tensor& time, const Tensor&
       torch::addmm(modulation_bias_, condition, modulation_weight_.t()).split(params_.width, 1);
 
   Tensor x = patch_in_(patches) + positions_;
-  for (size_t i = 0; i < blocks_.size(); ++i) x = blocks_[i]->forward(x, &modulations[6 * i]);
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    const Tensor* modulation = &modulations[6 * i];
+    if (!params_.recompute) {
+      x = blocks_[i]->forward(x, modulation);
+      continue;
+    }
+    std::vector<Tensor> inputs(modulation, modulation + 6);
+    inputs.push_back(x);
+    x = recomputed([block = blocks_[i]](const auto& in) mutable { return block->forward(in[6], in.data()); }, inputs);
+  }
   const Tensor* last = &modulations[6 * blocks_.size()];
   return patch_out_(modulated_norm(x, last[0], last[1]));
 }

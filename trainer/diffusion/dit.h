@@ -19,6 +19,8 @@ struct DitParams {
   int64_t patch = 4;
   int64_t mlp_ratio = 4;
   int64_t resolution = 16;
+  /// Keep only the blocks' inputs for the backward pass (nn/recompute.h).
+  bool recompute = false;
 
   int64_t tokens() const { return (resolution / patch) * (resolution / patch); }
   int64_t patch_size() const { return 3 * patch * patch; }
@@ -43,9 +45,9 @@ TORCH_MODULE(DitBlock);
 
 class DitImpl : public torch::nn::Module {
  public:
-  explicit DitImpl(const DitParams& params);
+  explicit DitImpl(const DitParams& params, const CaptionShape& captions = {});
 
-  /// patches [B, T, 3p²] (see `patchify`), time [B] in [0, 1], tokens [B, kCaptionLength] -> velocity [B, T, 3p²]
+  /// patches [B, T, 3p²] (see `patchify`), time [B] in [0, 1], tokens [B, L] -> velocity [B, T, 3p²]
   torch::Tensor forward(const torch::Tensor& patches, const torch::Tensor& time, const torch::Tensor& tokens);
 
   /// All parameters but the text encoder's, as the paper counts its UNets and transformers.

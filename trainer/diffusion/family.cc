@@ -5,7 +5,7 @@
 
 #include "trainer/diffusion/dit.h"
 #include "trainer/diffusion/flow.h"
-#include "trainer/scoring/alignment.h"
+#include "trainer/scoring/scoring.h"
 
 namespace scalelaw::trainer {
 namespace {
@@ -19,13 +19,14 @@ constexpr uint64_t kValidationSeed = 20240402;
 class DiffusionDit : public Family {
  public:
   explicit DiffusionDit(const FamilyContext& context)
-      : dit_(DitParams::read(context.params, context.scenes.resolution)), device_(context.device) {
+      : dit_(DitParams::read(context.params, context.scenes.resolution), context.captions),
+        device_(context.device),
+        scoring_(context) {
     Params& params = context.params;
     caption_dropout_ = params.number("caption_dropout", 0.1, 0, 1);
     guidance_ = params.number("guidance", 3.0, 0, 20);
     predicts_image_ = params.choice("prediction", "image", {"image", "velocity"}) == "image";
     sampler_steps_ = params.integer("sampler_steps", 20, 1, 1000);
-    if (auto scorer = context.inputs.find("scorer"); scorer != context.inputs.end()) scorer_ = scorer->second;
   }
 
   torch::nn::Module& module() override { return *dit_; }
@@ -47,20 +48,22 @@ class DiffusionDit : public Family {
     return flow_loss(velocity(), clean, torch::randn_like(clean), time, drop_captions(batch.tokens, caption_dropout_));
   }
 
+  bool draws() const override { return true; }
+  Tensor draw(const Batch& batch) override { return sample(batch.tokens); }
+
   double evaluation_flops(double forward_flops_per_sample) const override {
-    double samples = kValidationScenes;
-    if (!scorer_.empty()) samples += static_cast<double>(2 * sampler_steps_ * kAlignmentPrompts);
-    return samples * forward_flops_per_sample;
+    const int64_t samples = kValidationScenes + 2 * sampler_steps_ * scoring_.prompts();
+    return static_cast<double>(samples) * forward_flops_per_sample;
   }
 
-  Values evaluate(const Scenes& held_out, const std::function<void(double)>& progress) override {
-    const double validation_share = scorer_.empty() ? 1.0 : kValidationScenes / evaluation_flops(1.0);
+  Values evaluate(const Dataset& held_out, const std::function<void(double)>& progress) override {
+    const double validation_share = kValidationScenes / evaluation_flops(1.0);
     Values values = {
         {"val_loss", validation_loss(held_out, [&](double share) { progress(share * validation_share); })}};
-    if (!scorer_.empty()) {
+    if (scoring_.on()) {
       auto sampled = [&](double share) { progress(validation_share + (1 - validation_share) * share); };
-      values.merge(alignment(
-          scorer_, held_out, device_, [this](const Tensor& tokens) { return sample(tokens); }, sampled));
+      values.merge(scoring_(
+          held_out, [this](const Tensor& tokens) { return sample(tokens); }, sampled));
     }
     return values;
   }
@@ -74,7 +77,7 @@ class DiffusionDit : public Family {
   }
 
   // The same scenes, noises and times for every run, so that two runs differ by their weights alone.
-  double validation_loss(const Scenes& held_out, const std::function<void(double)>& progress) {
+  double validation_loss(const Dataset& held_out, const std::function<void(double)>& progress) {
     torch::manual_seed(kValidationSeed);
     double total = 0;
     const int64_t batches = kValidationScenes / kValidationBatch;
@@ -102,7 +105,7 @@ class DiffusionDit : public Family {
   double caption_dropout_, guidance_;
   int64_t sampler_steps_;
   bool predicts_image_;
-  std::string scorer_;
+  Scoring scoring_;
 };
 
 }  // namespace
@@ -111,7 +114,8 @@ FamilyEntry diffusion_dit_family() {
   return {
       "diffusion-dit",
       "diffusion transformer (rectified flow) on captioned scenes",
-      {{"scorer", false, "answers questions about sampled images; without it no alignment is reported"}},
+      {{"scorer", false, "answers questions about sampled images; without it no alignment is reported"},
+       {"text", false, "a trained model whose text encoder this one starts from, or keeps (text_encoder=frozen)"}},
       "model",
       [](const FamilyContext& context) -> std::unique_ptr<Family> { return std::make_unique<DiffusionDit>(context); }};
 }

@@ -26,7 +26,7 @@ Tensor velocity_from_image(const Tensor& patches, const Tensor& image, const Ten
 Tensor sample_flow(const Velocity& velocity, Tensor noise, const Tensor& tokens, int64_t steps, double guidance) {
   torch::NoGradGuard no_grad;
   const int64_t batch = tokens.size(0);
-  Tensor both = torch::cat({tokens, null_captions(batch, tokens.device())});
+  Tensor both = torch::cat({tokens, torch::full_like(tokens, kPadding)});
   Tensor x = std::move(noise);
   for (int64_t i = 0; i < steps; ++i) {
     double time = 1 - static_cast<double>(i) / static_cast<double>(steps);

@@ -11,7 +11,7 @@
 namespace scalelaw::trainer {
 namespace {
 
-constexpr int64_t kFormat = 1;
+constexpr int64_t kFormat = 2;
 
 }  // namespace
 
@@ -28,6 +28,9 @@ void save_checkpoint(const std::string& directory, const std::string& identity, 
   archive.write("optimizer_steps", torch::IValue(checkpoint.optimizer.steps));
   archive.write("loss_sum", torch::IValue(checkpoint.loss_sum));
   archive.write("loss_count", torch::IValue(checkpoint.loss_count));
+  archive.write("first_loss", torch::IValue(checkpoint.divergence.first));
+  archive.write("recent_loss", torch::IValue(checkpoint.divergence.recent));
+  archive.write("losses_seen", torch::IValue(checkpoint.divergence.seen));
   archive.write("weights", checkpoint.optimizer.weights);
   archive.write("moment1", checkpoint.optimizer.moment1);
   archive.write("moment2", checkpoint.optimizer.moment2);
@@ -65,6 +68,8 @@ std::optional<Checkpoint> load_checkpoint(const std::string& directory, const st
                             read_tensor("moment2"), read_tensor("average")};
     checkpoint.loss_sum = read("loss_sum").toDouble();
     checkpoint.loss_count = read("loss_count").toInt();
+    checkpoint.divergence = {read("first_loss").toDouble(), read("losses_seen").toInt(),
+                             read("recent_loss").toDouble()};
     for (const auto& buffer : module.named_buffers()) {
       buffers.emplace_back(buffer.value(), read_tensor("buffer/" + buffer.key(), true));
     }

@@ -6,6 +6,7 @@
 
 #include <torch/torch.h>
 
+#include "trainer/loop/divergence.h"
 #include "trainer/loop/optimizer.h"
 
 namespace scalelaw::trainer {
@@ -18,6 +19,7 @@ struct Checkpoint {
   /// Sum and number of the losses since the last metrics event.
   double loss_sum = 0;
   int64_t loss_count = 0;
+  DivergenceGuard::State divergence;
 };
 
 /// Where a run keeps its checkpoint: one file, replaced atomically.

@@ -35,6 +35,18 @@ void AdamW::clear_gradients() {
   for (Slice& slice : slices_) slice.parameter.mutable_grad() = Tensor();
 }
 
+Tensor AdamW::gather_gradients() {
+  torch::NoGradGuard no_grad;
+  Tensor all = torch::zeros_like(weights_);
+  for (Slice& slice : slices_) {
+    if (!slice.parameter.grad().defined()) continue;
+    Tensor view = all.narrow(0, slice.begin, slice.size).view_as(slice.parameter);
+    view.copy_(slice.parameter.grad());
+    slice.parameter.mutable_grad() = view;
+  }
+  return all;
+}
+
 double AdamW::gradient_norm() {
   double squares = 0;
   for (Slice& slice : slices_) {

@@ -25,6 +25,10 @@ class AdamW {
   /// Forgets the gradients, so that the next backward pass hands over its own tensors and nothing is zeroed or added.
   void clear_gradients();
 
+  /// All gradients in one tensor [n], zero where there is none. The parameters' gradients are views of it from here on:
+  /// what is done to it, as summing it over processes, is done to them.
+  torch::Tensor gather_gradients();
+
   /// One update; returns the gradient norm before clipping. Not finite: nothing was changed.
   double step(double learning_rate, double average_share);
 

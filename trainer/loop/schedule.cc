@@ -11,6 +11,7 @@ double rate_factor(const Schedule& schedule, int64_t step) {
   const double warm = std::max(1.0, schedule.warmup * steps);
   const auto now = static_cast<double>(step);
   const double rise = std::min(1.0, (now + 1) / warm);
+  if (schedule.shape == "constant") return rise;
   if (schedule.shape == "wsd") {
     const double fall = 0.2 * steps;
     return std::min(rise, std::min(1.0, (steps - now) / std::max(1.0, fall)));

@@ -10,11 +10,12 @@ struct Schedule {
   int64_t steps = 1;
   /// Share of the steps.
   double warmup = 0.05;
-  /// `cosine` or `wsd` (constant, then linear to zero over the last fifth).
+  /// `constant`, `cosine` (to zero) or `wsd` (constant, then linear to zero over the last fifth).
   std::string shape = "cosine";
 };
 
-/// Factor on the peak rate at step 0, 1, …, steps − 1: rises linearly over the warm-up, reaches zero after the last.
+/// Factor on the peak rate at step 0, 1, …, steps − 1: rises linearly over the warm-up; `cosine` and `wsd` reach
+/// zero after the last.
 double rate_factor(const Schedule& schedule, int64_t step);
 
 /// Share of the newest weights in the running average after `step` (1, 2, …) updates. The average remembers a fixed

@@ -1,8 +1,11 @@
 #include "trainer/scoring/scorer.h"
 
+#include <numeric>
+
 #include <fmt/format.h>
 
 #include "trainer/artifact.h"
+#include "trainer/scoring/questions.h"
 
 namespace scalelaw::trainer {
 namespace {
@@ -24,7 +27,10 @@ Tensor half_size(const Tensor& x) {
 class Scorer : public Family {
  public:
   explicit Scorer(const FamilyContext& context)
-      : net_(context.params.integer("width", 24, 4, 512)), device_(context.device) {
+      : net_(context.params.integer("width", 24, 4, 512), context.scenes.objects),
+        questions_(scene_questions(context.scenes.objects)),
+        device_(context.device) {
+    if (context.captions.free) throw BadRun("data: a scorer learns from fashion-scenes, whose answers are known");
     if (context.scenes.resolution % 4 != 0) {
       throw BadRun(fmt::format("resolution: must be a multiple of 4 for a scorer, not {}", context.scenes.resolution));
     }
@@ -49,73 +55,94 @@ class Scorer : public Family {
   }
 
   Tensor loss(const Batch& batch) override {
-    std::vector<Tensor> logits = net_->forward(batch.images).split_with_sizes({kObjects, kColours, kBackgrounds}, 1);
+    std::vector<Tensor> logits = net_->logits(net_->features(batch.images));
+    const Tensor answers = by_place(batch.answers);
     Tensor total;
-    for (int64_t question = 0; question < kQuestions; ++question) {
-      Tensor part = torch::cross_entropy_loss(logits[static_cast<size_t>(question)], batch.answers.select(1, question));
+    for (size_t question = 0; question < logits.size(); ++question) {
+      Tensor part = torch::cross_entropy_loss(logits[question], answers.select(1, static_cast<int64_t>(question)));
       total = total.defined() ? total + part : part;
     }
     return total;
   }
 
+  /// Batch statistics.
+  bool loss_changes_state() const override { return true; }
+
   double evaluation_flops(double forward_flops_per_sample) const override {
     return kEvaluationScenes * forward_flops_per_sample;
   }
 
-  Values evaluate(const Scenes& held_out, const std::function<void(double)>& progress) override {
-    Tensor right = torch::zeros({kQuestions}, torch::kDouble);
+  Values evaluate(const Dataset& held_out, const std::function<void(double)>& progress) override {
+    Tensor right = torch::zeros({static_cast<int64_t>(questions_.size())}, torch::kDouble);
     for (int64_t begin = 0; begin < kEvaluationScenes; begin += kEvaluationBatch) {
       Batch batch = held_out.range(begin, kEvaluationBatch).to(device_);
-      right += (answer(net_, batch.images) == batch.answers).to(torch::kDouble).sum(0).cpu();
+      right += (look(net_, batch.images).answers == by_place(batch.answers)).to(torch::kDouble).sum(0).cpu();
       progress(static_cast<double>(begin + kEvaluationBatch) / kEvaluationScenes);
     }
     right /= static_cast<double>(kEvaluationScenes);
     Values values = {{"accuracy", right.mean().item<double>()}};
-    for (int64_t q = 0; q < kQuestions; ++q) {
-      values["accuracy_" + kQuestionNames[static_cast<size_t>(q)]] = right[q].item<double>();
+    for (const Question& asked : questions_) {
+      double sum = 0, count = 0;
+      for (size_t q = 0; q < questions_.size(); ++q) {
+        if (questions_[q].name != asked.name) continue;
+        sum += right[static_cast<int64_t>(q)].item<double>();
+        ++count;
+      }
+      values["accuracy_" + asked.name] = sum / count;
     }
     return values;
   }
 
  private:
   ScorerNet net_;
+  const std::vector<Question>& questions_;
   torch::Device device_;
 };
 
 }  // namespace
 
-ScorerNetImpl::ScorerNetImpl(int64_t width)
-    : first_(register_module("first", convolution(3, width))),
+ScorerNetImpl::ScorerNetImpl(int64_t width, int64_t objects)
+    : answers_(answers_by_place(objects)),
+      first_(register_module("first", convolution(3, width))),
       second_(register_module("second", convolution(width, 2 * width))),
       third_(register_module("third", convolution(2 * width, 2 * width))),
       first_norm_(register_module("first_norm", torch::nn::BatchNorm2d(width))),
       second_norm_(register_module("second_norm", torch::nn::BatchNorm2d(2 * width))),
       third_norm_(register_module("third_norm", torch::nn::BatchNorm2d(2 * width))),
       hidden_(register_module("hidden", torch::nn::Linear(kGrid * kGrid * 2 * width, 4 * width))),
-      output_(register_module("output", torch::nn::Linear(4 * width, kObjects + kColours + kBackgrounds))) {}
+      output_(register_module(
+          "output", torch::nn::Linear(4 * width, std::accumulate(answers_.begin(), answers_.end(), int64_t{0})))) {}
 
-Tensor ScorerNetImpl::forward(const Tensor& images) {
+Tensor ScorerNetImpl::features(const Tensor& images) {
   Tensor x = half_size(first_norm_(first_(images)));
   x = half_size(second_norm_(second_(x)));
   x = torch::relu(third_norm_(third_(x)));
   x = torch::adaptive_avg_pool2d(x, {kGrid, kGrid}).flatten(1);
-  return output_(torch::relu(hidden_(x)));
+  return torch::relu(hidden_(x));
 }
 
-Tensor answer(ScorerNet& scorer, const Tensor& images) {
+std::vector<Tensor> ScorerNetImpl::logits(const Tensor& features) {
+  return output_(features).split_with_sizes(answers_, 1);
+}
+
+Seen look(ScorerNet& scorer, const Tensor& images) {
   torch::NoGradGuard no_grad;
-  std::vector<Tensor> logits =
-      scorer->forward(images.clamp(-1, 1)).split_with_sizes({kObjects, kColours, kBackgrounds}, 1);
-  return torch::stack({logits[0].argmax(1), logits[1].argmax(1), logits[2].argmax(1)}, 1);
+  Seen seen;
+  seen.features = scorer->features(images.clamp(-1, 1));
+  std::vector<Tensor> answers;
+  for (const Tensor& logits : scorer->logits(seen.features)) answers.push_back(logits.argmax(1));
+  seen.answers = torch::stack(answers, 1);
+  return seen;
 }
 
-ScorerNet load_scorer(const std::string& path, int64_t resolution, torch::Device device) {
+ScorerNet load_scorer(const std::string& path, const SceneParams& scenes, torch::Device device) {
   Params params(artifact_params(path, "scorer"));
-  int64_t trained_at = params.integer("resolution", 16, 1);
-  if (trained_at != resolution) {
-    throw BadRun(fmt::format("{}: a scorer for resolution {}, needed is {}", path, trained_at, resolution));
+  const int64_t resolution = params.integer("resolution", 16, 1), objects = params.integer("objects", 1, 1);
+  if (resolution != scenes.resolution || objects != scenes.objects) {
+    throw BadRun(fmt::format("{}: a scorer for resolution {} and {} object(s), needed are {} and {}", path, resolution,
+                             objects, scenes.resolution, scenes.objects));
   }
-  ScorerNet scorer(params.integer("width", 24));
+  ScorerNet scorer(params.integer("width", 24), objects);
   load_artifact(path, "scorer", *scorer);
   scorer->to(device);
   scorer->eval();

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "trainer/nn/fused.h"
+#include "trainer/nn/recompute.h"
 
 namespace scalelaw::trainer {
 
@@ -30,6 +31,7 @@ VarOptions VarOptions::read(Params& params) {
   VarOptions options;
   options.depth = params.integer("depth", options.depth, 1, 64);
   options.width_per_depth = params.integer("width_per_depth", options.width_per_depth, 4, 256);
+  options.recompute = params.flag("recompute", options.recompute);
   options.initial_gate = params.number("initial_gate", options.initial_gate, 0, 1);
   return options;
 }
@@ -46,7 +48,7 @@ VarParameters count_parameters(const VarOptions& options, int64_t condition) {
   return count;
 }
 
-VarImpl::BlockImpl::BlockImpl(const VarOptions& options) {
+VarImpl::BlockImpl::BlockImpl(const VarOptions& options) : heads(options.depth) {
   int64_t w = options.width();
   qkv = register_module("qkv", without_bias(w, 3 * w));
   projection = register_module("projection", without_bias(w, w));
@@ -65,10 +67,27 @@ VarImpl::BlockImpl::BlockImpl(const VarOptions& options) {
   nn::init::normal_(down->weight, 0, deviation * branch_deviation / std::sqrt(static_cast<double>(kMlpRatio)));
 }
 
+torch::Tensor VarImpl::BlockImpl::forward(torch::Tensor x, const torch::Tensor* modulation,
+                                          const torch::Tensor& temperature, const std::vector<int64_t>& visible,
+                                          torch::Tensor* cache) {
+  torch::Tensor rows = qkv(modulated_norm(x, modulation[0], modulation[1]));
+  if (cache != nullptr) {
+    // Attention is redone for the rows before these: cheaper here than a second kernel, the products are not.
+    if (cache->defined()) rows = torch::cat({*cache, rows}, 1);
+    *cache = rows;
+  }
+  torch::Tensor mixed = attention(rows, qkv_bias, heads, visible, temperature);
+  if (cache != nullptr) mixed = mixed.narrow(1, rows.size(1) - x.size(1), x.size(1));
+  x = gated_residual(x, projection(mixed).contiguous(), projection_bias, modulation[2]);
+
+  torch::Tensor hidden = bias_gelu(up(modulated_norm(x, modulation[3], modulation[4])), up_bias);
+  return gated_residual(x, down(hidden), down_bias, modulation[5]);
+}
+
 VarImpl::VarImpl(const VarOptions& options) : options_(options), visible_(options.scales.visible()) {
   int64_t w = options.width();
   int64_t d = options.depth;
-  text_ = register_module("text", TextEncoder(w));
+  text_ = register_module("text", TextEncoder(w, options.captions));
   input_ = register_module("input", nn::Linear(options.code_channels, w));
   position_ = register_parameter("position", torch::randn({options.scales.total(), w}) * 0.5);
   level_ = register_parameter("level", torch::randn({options.scales.count(), w}) * 0.5);
@@ -103,27 +122,21 @@ torch::Tensor VarImpl::transform(torch::Tensor x, const torch::Tensor& condition
   std::vector<int64_t> visible(visible_.begin(), visible_.begin() + end);
   std::vector<torch::Tensor> modulations = modulation_(torch::silu(condition)).split(options_.width(), 1);
   std::vector<torch::Tensor> scales = log_scale_.clamp_max(std::log(kLargestScale)).exp().unbind(0);
-  auto modulation = modulations.begin();
   for (size_t i = 0; i < blocks_.size(); ++i) {
-    Block& block = blocks_[i];
-    const torch::Tensor &shift1 = *modulation++, &scale1 = *modulation++, &gate1 = *modulation++;
-    const torch::Tensor &shift2 = *modulation++, &scale2 = *modulation++, &gate2 = *modulation++;
-
-    torch::Tensor qkv = block->qkv(modulated_norm(x, shift1, scale1));
-    if (cache != nullptr) {
-      // Attention is redone for the rows before `begin`: cheaper here than a second kernel, the products are not.
-      if (begin > 0) qkv = torch::cat({(*cache)[i], qkv}, 1);
-      (*cache)[i] = qkv;
+    const torch::Tensor* modulation = &modulations[kBlockModulations * i];
+    if (!options_.recompute || cache != nullptr) {
+      x = blocks_[i]->forward(x, modulation, scales[i], visible, cache ? &(*cache)[i] : nullptr);
+      continue;
     }
-    torch::Tensor mixed = attention(qkv, block->qkv_bias, options_.depth, visible, scales[i]);
-    if (cache != nullptr) mixed = mixed.narrow(1, begin, end - begin);
-    x = gated_residual(x, block->projection(mixed).contiguous(), block->projection_bias, gate1);
-
-    torch::Tensor hidden = bias_gelu(block->up(modulated_norm(x, shift2, scale2)), block->up_bias);
-    x = gated_residual(x, block->down(hidden), block->down_bias, gate2);
+    std::vector<torch::Tensor> inputs(modulation, modulation + kBlockModulations);
+    inputs.insert(inputs.end(), {x, scales[i]});
+    auto block = [block = blocks_[i], visible](const auto& in) mutable {
+      return block->forward(in[6], in.data(), in[7], visible, nullptr);
+    };
+    x = recomputed(block, inputs);
   }
-  const torch::Tensor &shift = *modulation++, &scale = *modulation++;
-  return head_(modulated_norm(x, shift, scale));
+  const torch::Tensor* last = &modulations[kBlockModulations * blocks_.size()];
+  return head_(modulated_norm(x, last[0], last[1]));
 }
 
 torch::Tensor VarImpl::forward(const torch::Tensor& inputs, const torch::Tensor& condition) {

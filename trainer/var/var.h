@@ -22,6 +22,9 @@ struct VarOptions {
   int64_t width_per_depth = 16;
   /// Initial gate of the residual branches; they start nearly closed in the paper, which short runs have no time for.
   double initial_gate = 0.2;
+  /// Keep only the blocks' inputs for the backward pass (nn/recompute.h).
+  bool recompute = false;
+  CaptionShape captions;
   // From the tokenizer:
   Scales scales{{1, 2, 3, 4}};
   int64_t vocabulary = 128;
@@ -50,7 +53,7 @@ class VarImpl : public torch::nn::Module {
 
   const VarOptions& options() const { return options_; }
 
-  /// Caption tokens [B, kCaptionLength] -> condition [B, w].
+  /// Caption tokens [B, L] -> condition [B, w].
   torch::Tensor condition(const torch::Tensor& caption);
 
   /// Teacher forcing: logits of every token given the true tokens of coarser scales.
@@ -67,6 +70,11 @@ class VarImpl : public torch::nn::Module {
  private:
   struct BlockImpl : torch::nn::Module {
     explicit BlockImpl(const VarOptions& options);
+    /// x [B, T, w]; modulation: shift, scale, gate of the attention, then of the MLP, each [B, w]; temperature [heads].
+    /// cache: projections of the rows before x (undefined: none), gains those of x.
+    torch::Tensor forward(torch::Tensor x, const torch::Tensor* modulation, const torch::Tensor& temperature,
+                          const std::vector<int64_t>& visible, torch::Tensor* cache);
+    int64_t heads;
     torch::nn::Linear qkv{nullptr}, projection{nullptr}, up{nullptr}, down{nullptr};
     torch::Tensor qkv_bias, projection_bias, up_bias, down_bias;
   };

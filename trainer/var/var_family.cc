@@ -4,7 +4,7 @@
 
 #include "trainer/artifact.h"
 #include "trainer/nn/flops.h"
-#include "trainer/scoring/alignment.h"
+#include "trainer/scoring/scoring.h"
 #include "trainer/var/families.h"
 #include "trainer/var/var.h"
 #include "trainer/var/var_sampling.h"
@@ -31,8 +31,9 @@ VarTokenizer load_tokenizer(const FamilyContext& context) {
   return tokenizer;
 }
 
-VarOptions read_options(Params& params, const VarTokenizerOptions& tokenizer) {
-  VarOptions options = VarOptions::read(params);
+VarOptions read_options(const FamilyContext& context, const VarTokenizerOptions& tokenizer) {
+  VarOptions options = VarOptions::read(context.params);
+  options.captions = context.captions;
   options.scales = tokenizer.scales;
   options.vocabulary = tokenizer.vocabulary;
   options.code_channels = tokenizer.code_channels;
@@ -44,10 +45,10 @@ class VarFamily : public Family {
   explicit VarFamily(const FamilyContext& context)
       : tokenizer_(load_tokenizer(context)),
         teacher_(tokenizer_),
-        model_(read_options(context.params, tokenizer_->options())),
+        model_(read_options(context, tokenizer_->options())),
         sampling_(VarSampling::read(context.params)),
-        device_(context.device) {
-    if (auto scorer = context.inputs.find("scorer"); scorer != context.inputs.end()) scorer_ = scorer->second;
+        device_(context.device),
+        scoring_(context) {
     model_->to(device_);
   }
 
@@ -73,26 +74,30 @@ class VarFamily : public Family {
     return torch::cross_entropy_loss(logits.flatten(0, 1), ids.flatten());
   }
 
+  bool draws() const override { return true; }
+  torch::Tensor draw(const Batch& batch) override { return draw(batch.tokens); }
+
   double evaluation_flops(double forward_flops_per_sample) const override {
     // Teacher forcing on the loop's 4096 held-out scenes, and both branches of guidance for every prompt.
-    return (scorer_.empty() ? 4.0 : 6.0) * kAlignmentPrompts * forward_flops_per_sample;
+    return (4.0 * kScoredPrompts + 2.0 * static_cast<double>(scoring_.prompts())) * forward_flops_per_sample;
   }
 
-  Values evaluate(const Scenes& held_out, const std::function<void(double)>& progress) override {
+  Values evaluate(const Dataset& held_out, const std::function<void(double)>& progress) override {
     torch::NoGradGuard no_grad;
-    double share = scorer_.empty() ? 1.0 : 0.4;
+    double share = scoring_.on() ? 0.4 : 1.0;
     Values values = teacher_forced(held_out, [&](double fraction) { progress(share * fraction); });
-    if (!scorer_.empty()) {
-      auto images = [&](const torch::Tensor& captions) {
-        return tokenizer_->decode(sample(*model_, *tokenizer_, captions, sampling_));
-      };
-      values.merge(alignment(scorer_, held_out, device_, images,
-                             [&](double fraction) { progress(share + (1 - share) * fraction); }));
+    if (scoring_.on()) {
+      auto images = [this](const torch::Tensor& captions) { return draw(captions); };
+      values.merge(scoring_(held_out, images, [&](double fraction) { progress(share + (1 - share) * fraction); }));
     }
     return values;
   }
 
  private:
+  torch::Tensor draw(const torch::Tensor& captions) {
+    return tokenizer_->decode(sample(*model_, *tokenizer_, captions, sampling_));
+  }
+
   struct Tokenized {
     torch::Tensor ids;     // [B, T]
     torch::Tensor inputs;  // [B, T − n(0), C]
@@ -103,7 +108,7 @@ class VarFamily : public Family {
     return {ids, teacher_(ids)};
   }
 
-  Values teacher_forced(const Scenes& held_out, const std::function<void(double)>& progress) {
+  Values teacher_forced(const Dataset& held_out, const std::function<void(double)>& progress) {
     const Scales& scales = tokenizer_->scales();
     torch::Tensor loss = torch::zeros({scales.total()}, torch::kDouble);
     torch::Tensor wrong = torch::zeros({scales.total()}, torch::kDouble);
@@ -132,7 +137,7 @@ class VarFamily : public Family {
   Var model_;
   VarSampling sampling_;
   torch::Device device_;
-  std::string scorer_;
+  Scoring scoring_;
 };
 
 }  // namespace
@@ -141,7 +146,10 @@ FamilyEntry var_family() {
   return {.name = "var",
           .summary = "visual autoregressive transformer on a tokenizer's token maps (Tian et al. 2024)",
           .inputs = {{.name = "tokenizer", .required = true, .purpose = "images to token maps and back"},
-                     {.name = "scorer", .required = false, .purpose = "alignment of sampled images"}},
+                     {.name = "scorer", .required = false, .purpose = "alignment of sampled images"},
+                     {.name = "text",
+                      .required = false,
+                      .purpose = "a trained model whose text encoder this one starts from, or keeps"}},
           .artifact = "model",
           .make = [](const FamilyContext& context) -> std::unique_ptr<Family> {
             return std::make_unique<VarFamily>(context);

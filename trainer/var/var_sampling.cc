@@ -29,7 +29,7 @@ torch::Tensor sample(VarImpl& model, VarTokenizerImpl& tokenizer, const torch::T
   const Scales& scales = tokenizer.scales();
   int64_t batch = captions.size(0);
   // Both branches of guidance in one batch: captions first, then the null condition.
-  torch::Tensor condition = model.condition(torch::cat({captions, null_captions(batch, captions.device())}));
+  torch::Tensor condition = model.condition(torch::cat({captions, torch::full_like(captions, kPadding)}));
   torch::Tensor latent = tokenizer.empty_latent(batch);
   VarImpl::Cache cache;
   std::vector<torch::Tensor> ids;

@@ -26,7 +26,7 @@ struct VarSampling {
 /// Draws one token per row. logits [n, V] -> [n] int64. torch's default generator.
 torch::Tensor draw_tokens(const torch::Tensor& logits, int64_t top_k, double top_p);
 
-/// Token ids for captions: [B, kCaptionLength] -> [B, T].
+/// Token ids for captions: [B, L] -> [B, T].
 torch::Tensor sample(VarImpl& model, VarTokenizerImpl& tokenizer, const torch::Tensor& captions,
                      const VarSampling& sampling);
 

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "trainer/scoring/alignment.h"
+#include "trainer/scoring/scoring.h"
 #include "trainer/var/families.h"
 #include "trainer/var/var_tokenizer.h"
 
@@ -14,8 +14,7 @@ constexpr int64_t kCountsPerCode = 200;
 class VarTokenizerFamily : public Family {
  public:
   explicit VarTokenizerFamily(const FamilyContext& context)
-      : tokenizer_(VarTokenizerOptions::read(context.params)), device_(context.device) {
-    if (auto scorer = context.inputs.find("scorer"); scorer != context.inputs.end()) scorer_ = scorer->second;
+      : tokenizer_(VarTokenizerOptions::read(context.params)), device_(context.device), scoring_(context) {
     tokenizer_->to(device_);
   }
 
@@ -51,14 +50,20 @@ class VarTokenizerFamily : public Family {
     return reconstruction + quantized.loss;
   }
 
+  /// Codes that are hardly used move.
+  bool loss_changes_state() const override { return true; }
+  bool draws() const override { return true; }
+  /// Reconstructions.
+  torch::Tensor draw(const Batch& batch) override { return tokenizer_->decode(tokenizer_->encode(batch.images)); }
+
   Values training_values() override { return {{"reconstruction", reconstruction_.item<double>()}}; }
 
   double evaluation_flops(double forward_flops_per_sample) const override {
     // The loop's 4096 held-out scenes, and the scored ones again.
-    return (scorer_.empty() ? 4.0 : 5.0) * kAlignmentPrompts * forward_flops_per_sample;
+    return static_cast<double>(4 * kScoredPrompts + scoring_.prompts()) * forward_flops_per_sample;
   }
 
-  Values evaluate(const Scenes& held_out, const std::function<void(double)>& progress) override {
+  Values evaluate(const Dataset& held_out, const std::function<void(double)>& progress) override {
     torch::NoGradGuard no_grad;
     double error = 0;
     torch::Tensor used = torch::zeros({tokenizer_->options().vocabulary}, torch::kLong);
@@ -74,7 +79,7 @@ class VarTokenizerFamily : public Family {
     values["val_reconstruction"] = error / static_cast<double>(held_out.size());
     values["val_loss"] = values["val_reconstruction"];
     values["codebook_usage"] = (used > 0).to(torch::kDouble).mean().item<double>();
-    if (!scorer_.empty()) {
+    if (scoring_.on()) {
       // The scorer asks for images of the first held-out captions, in order: it gets the real ones, reconstructed.
       int64_t next = 0;
       auto reconstruct = [&](const torch::Tensor& captions) {
@@ -82,9 +87,11 @@ class VarTokenizerFamily : public Family {
         next += captions.size(0);
         return tokenizer_->decode(tokenizer_->encode(images));
       };
-      Values scored =
-          alignment(scorer_, held_out, device_, reconstruct, [&](double fraction) { progress(0.5 + 0.5 * fraction); });
-      values["alignment_reconstruction"] = scored.at("alignment");
+      Values scored = scoring_(held_out, reconstruct, [&](double fraction) { progress(0.5 + 0.5 * fraction); });
+      for (const auto& [name, value] : scored) {
+        const bool of_the_images = name == "alignment" || name.starts_with("scorer_") || name.starts_with("external_");
+        if (of_the_images) values[name + "_reconstruction"] = value;
+      }
     }
     return values;
   }
@@ -92,7 +99,7 @@ class VarTokenizerFamily : public Family {
  private:
   VarTokenizer tokenizer_;
   torch::Device device_;
-  std::string scorer_;
+  Scoring scoring_;
   torch::Tensor reconstruction_;
 };
 
