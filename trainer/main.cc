@@ -16,6 +16,7 @@
 #include "trainer/blas.h"
 #include "trainer/family.h"
 #include "trainer/files.h"
+#include "trainer/loop/peers.h"
 #include "trainer/loop/spec.h"
 #include "trainer/loop/train.h"
 
@@ -30,7 +31,6 @@ Examples:
   scalelaw-train diffusion-dit --set width=64 --set depth=2 --budget-flops 1e11 \
       --input scorer=runs/scorer/scorer.pt --out runs/dit
   scalelaw-train diffusion-dit --set data=folder --set data_path=photos --set resolution=64 --out runs/photos
-  torchrun --nproc-per-node 2 --no-python scalelaw-train diffusion-dit --set batch=64 --out runs/two
   scalelaw-train describe diffusion-dit --set width=128 --budget-flops 1e12
 )";
 
@@ -113,7 +113,9 @@ void run(const Arguments& arguments) {
   warn_of_slow_blas();
   stop_on_signals();
   train(entry, spec);
-  if (!given) fmt::print("done: {}/{}.pt, events in {}\n", spec.directory, entry.artifact, spec.events_path);
+  if (!given && Placement::from_environment().leads()) {
+    fmt::print("done: {}/{}.pt, events in {}\n", spec.directory, entry.artifact, spec.events_path);
+  }
 }
 
 std::string family_list() {
