@@ -13,7 +13,10 @@
 
 #include <torch/torch.h>
 
+#include <nlohmann/json.hpp>
+
 #include "trainer/data/scenes.h"
+#include "trainer/nn/cost.h"
 #include "trainer/params.h"
 
 namespace scalelaw::trainer {
@@ -111,6 +114,18 @@ struct FamilyInput {
   std::string purpose;
 };
 
+/// Named values of a family's parameters; a run that names it (`preset`) may still set each of them.
+struct Preset {
+  std::string name;
+  nlohmann::json params;
+};
+
+/// A model without its weights.
+struct Described {
+  ModelCost cost;
+  TrainingDefaults training;
+};
+
 struct FamilyEntry {
   /// As in sweep files: `diffusion-dit`.
   std::string name;
@@ -120,6 +135,9 @@ struct FamilyEntry {
   std::string artifact;
   /// Reads its parameters from the context; the caller calls `params.finish()` after all have read theirs.
   std::unique_ptr<Family> (*make)(const FamilyContext&);
+  std::vector<Preset> presets = {};
+  /// Reads the same parameters as `make` and builds nothing; null where describing a model means building it.
+  Described (*describe)(const FamilyContext&) = nullptr;
 };
 
 /// All families, in the order of `--help` (trainer/families.cc).
@@ -127,5 +145,11 @@ const std::vector<FamilyEntry>& families();
 
 /// Throws BadRun listing the families if there is none of that name.
 const FamilyEntry& family_named(const std::string& name);
+
+/// The family that has this preset. Throws BadRun listing the presets if there is none.
+const FamilyEntry& family_of_preset(const std::string& preset);
+
+/// `params` on top of the values of the preset that they name, if any. Throws BadRun listing the family's presets.
+nlohmann::json with_preset(const FamilyEntry& entry, nlohmann::json params);
 
 }  // namespace scalelaw::trainer

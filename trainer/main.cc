@@ -11,6 +11,7 @@
 
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
 #include "trainer/blas.h"
@@ -30,13 +31,17 @@ Examples:
   scalelaw-train scorer --out runs/scorer
   scalelaw-train diffusion-dit --set width=64 --set depth=2 --budget-flops 1e11 \
       --input scorer=runs/scorer/scorer.pt --out runs/dit
+  scalelaw-train --preset unet-c32-td0-1 --budget-flops 1e12 --out runs/unet
   scalelaw-train diffusion-dit --set data=folder --set data_path=photos --set resolution=64 --out runs/photos
   scalelaw-train describe diffusion-dit --set width=128 --budget-flops 1e12
+  scalelaw-train describe --preset sdxl --json
 )";
 
 struct Arguments {
-  std::vector<std::string> words;  // FAMILY, or `describe` FAMILY
+  std::vector<std::string> words;  // `describe` or nothing, then FAMILY unless a preset says which
+  std::string preset;
   std::vector<std::string> settings, inputs;
+  bool json = false;
   double flops = 0, samples = 0, steps = 0;
   uint64_t seed = 1;
   std::string out;
@@ -53,6 +58,7 @@ std::pair<std::string, std::string> split_setting(const std::string& option, con
 
 RunSpec spec_from_arguments(const Arguments& arguments) {
   nlohmann::json document = {{"params", nlohmann::json::object()}, {"seed", arguments.seed}};
+  if (!arguments.preset.empty()) document["params"]["preset"] = arguments.preset;
   for (const std::string& setting : arguments.settings) {
     auto [name, text] = split_setting("--set", setting);
     nlohmann::json value = nlohmann::json::parse(text, nullptr, false);
@@ -89,8 +95,7 @@ void place(RunSpec& spec, const std::string& out) {
   spec.narrate = ::isatty(STDERR_FILENO) == 1;
 }
 
-void describe_as_json(const FamilyEntry& entry, const RunSpec& spec) {
-  ModelFacts facts = describe(entry, spec);
+nlohmann::json as_json(const FamilyEntry& entry, const ModelFacts& facts) {
   nlohmann::json document = {{"family", entry.name},
                              {"params", facts.params},
                              {"params_total", facts.params_total},
@@ -100,15 +105,58 @@ void describe_as_json(const FamilyEntry& entry, const RunSpec& spec) {
                              {"samples", facts.samples},
                              {"flops", facts.flops_per_sample * static_cast<double>(facts.samples)},
                              {"parameters", facts.resolved}};
-  std::cout << document.dump(2) << '\n';
+  if (facts.cost) {
+    document["macs"] = facts.cost->macs();
+    document["weight_macs"] = facts.cost->weight_macs;
+    document["attention_share"] = facts.cost->attention_share();
+  }
+  return document;
+}
+
+// 1234567 as "1.235 M".
+std::string short_number(double value) {
+  using Unit = std::pair<double, const char*>;
+  for (auto [unit, name] : {Unit{1e15, " P"}, Unit{1e12, " T"}, Unit{1e9, " G"}, Unit{1e6, " M"}, Unit{1e3, " k"}}) {
+    if (value >= unit) return fmt::format("{:.4g}{}", value / unit, name);
+  }
+  return fmt::format("{:.4g} ", value);
+}
+
+void print_facts(const FamilyEntry& entry, const ModelFacts& facts) {
+  fmt::print("{:26}{}\n", "family", entry.name);
+  fmt::print("{:26}{} backbone, {} in total\n", "parameters", short_number(static_cast<double>(facts.params)),
+             short_number(static_cast<double>(facts.params_total)));
+  if (facts.cost) {
+    fmt::print("{:26}{}MACs: {}MACs with weights, {}MACs in q·k and p·v\n", "one forward pass",
+               short_number(facts.cost->macs()), short_number(facts.cost->weight_macs),
+               short_number(facts.cost->attention_macs));
+    fmt::print("{:26}{:.1f} % of the MACs with weights\n", "in transformer blocks",
+               100 * facts.cost->attention_share());
+  }
+  fmt::print("{:26}{}FLOPs a sample, forward and backward\n", "training", short_number(facts.flops_per_sample));
+  fmt::print("{:26}{} steps of {} samples: {}FLOPs\n", "budget", facts.steps, facts.batch,
+             short_number(facts.flops_per_sample * static_cast<double>(facts.samples)));
 }
 
 void run(const Arguments& arguments) {
-  const bool describing = arguments.words.front() == "describe";
-  const FamilyEntry& entry = family_named(arguments.words.back());
+  const bool describing = !arguments.words.empty() && arguments.words.front() == "describe";
+  const size_t rest = arguments.words.size() - (describing ? 1 : 0);
+  if (rest > 1) {
+    throw BadRun(fmt::format("{}: one family at a time (or: describe FAMILY)", arguments.words.back()));
+  }
+  if (rest == 0 && arguments.preset.empty()) throw BadRun("family: missing; name one, or a --preset");
+  const FamilyEntry& entry = rest == 1 ? family_named(arguments.words.back()) : family_of_preset(arguments.preset);
   const char* given = std::getenv("SCALELAW_SPEC");
   RunSpec spec = given ? spec_from_environment(given) : spec_from_arguments(arguments);
-  if (describing) return describe_as_json(entry, spec);
+  if (describing) {
+    const ModelFacts facts = describe(entry, spec);
+    if (arguments.json) {
+      std::cout << as_json(entry, facts).dump(2) << '\n';
+    } else {
+      print_facts(entry, facts);
+    }
+    return;
+  }
   if (!given) place(spec, arguments.out);
   warn_of_slow_blas();
   stop_on_signals();
@@ -120,7 +168,13 @@ void run(const Arguments& arguments) {
 
 std::string family_list() {
   std::string list = "Families:\n";
-  for (const FamilyEntry& entry : families()) list += fmt::format("  {:15}{}\n", entry.name, entry.summary);
+  for (const FamilyEntry& entry : families()) list += fmt::format("  {:16}{}\n", entry.name, entry.summary);
+  list += "Presets (docs/models.md):\n";
+  for (const FamilyEntry& entry : families()) {
+    std::vector<std::string> names;
+    for (const Preset& preset : entry.presets) names.push_back(preset.name);
+    if (!names.empty()) list += fmt::format("  {:16}{}\n", entry.name, fmt::join(names, ", "));
+  }
   return list;
 }
 
@@ -128,7 +182,9 @@ int main_checked(int argc, char** argv) {
   Arguments arguments;
   CLI::App app("Trains one model on captioned images, or describes what it would cost.");
   app.footer(family_list() + kExamples);
-  app.add_option("family", arguments.words, "FAMILY to train; or: describe FAMILY")->required()->expected(1, 2);
+  app.add_option("family", arguments.words, "FAMILY to train; or: describe FAMILY")->expected(0, 2);
+  app.add_option("--preset", arguments.preset, "NAME below: parameters that --set may change; says the family too");
+  app.add_flag("--json", arguments.json, "describe as JSON");
   app.add_option("--set", arguments.settings, "NAME=VALUE, a parameter of the family (repeatable)")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
@@ -150,9 +206,6 @@ int main_checked(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kDone : kCannotSucceed;
-  }
-  if (arguments.words.size() == 2 && arguments.words.front() != "describe") {
-    throw BadRun(fmt::format("{}: one family at a time (or: describe FAMILY)", arguments.words.back()));
   }
   if (arguments.threads > 0) at::set_num_threads(arguments.threads);
   at::set_num_interop_threads(1);

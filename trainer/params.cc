@@ -31,6 +31,29 @@ int64_t Params::integer(std::string_view name, int64_t fallback, int64_t low, in
   return value;
 }
 
+std::vector<int64_t> Params::integers(std::string_view name, const std::vector<int64_t>& fallback, int64_t low,
+                                      int64_t high) {
+  std::vector<int64_t> values = fallback;
+  if (const nlohmann::json* json = given(name)) {
+    const std::string text = json->is_string() ? fmt::format("[{}]", json->get<std::string>()) : json->dump();
+    nlohmann::json list = nlohmann::json::parse(text, nullptr, false);
+    if (list.is_number()) list = nlohmann::json::array({list});
+    values.clear();
+    bool good = list.is_array() && !list.empty();
+    for (size_t i = 0; good && i < list.size(); ++i) {
+      const double number = list[i].is_number() ? list[i].get<double>() : std::nan("");
+      good = number >= static_cast<double>(low) && number <= static_cast<double>(high) && number == std::floor(number);
+      if (good) values.push_back(static_cast<int64_t>(number));
+    }
+    if (!good) {
+      throw BadRun(fmt::format("{}: must be whole numbers from {} to {} with commas between, as \"{}\", not {}", name,
+                               low, high, fmt::join(fallback, ","), json->dump()));
+    }
+  }
+  resolved_[std::string(name)] = fmt::format("{}", fmt::join(values, ","));
+  return values;
+}
+
 double Params::number(std::string_view name, double fallback, double low, double high) {
   double value = fallback;
   if (const nlohmann::json* json = given(name)) {

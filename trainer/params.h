@@ -31,6 +31,8 @@ class Params {
   /// A whole number in [low, high]; 64.0 counts as whole.
   int64_t integer(std::string_view name, int64_t fallback, int64_t low = 1,
                   int64_t high = std::numeric_limits<int32_t>::max());
+  /// Whole numbers in [low, high], as the text "1,2,4", a JSON array, or a single number.
+  std::vector<int64_t> integers(std::string_view name, const std::vector<int64_t>& fallback, int64_t low, int64_t high);
   /// A finite number in [low, high].
   double number(std::string_view name, double fallback, double low, double high);
   /// One of `allowed`.

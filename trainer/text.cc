@@ -132,4 +132,22 @@ torch::Tensor TextEncoderImpl::pool_free(const torch::Tensor& tokens) {
   return (x * is_word).sum(1) / counts;
 }
 
+ModelCost TextEncoderImpl::cost(int64_t width, const CaptionShape& captions) {
+  ModelCost cost;
+  if (captions.free) {
+    const auto words = static_cast<double>(captions.length);
+    cost.learned((captions.words + captions.length + 4) * width);  // table, places, norms
+    cost.linear(words, width, 3 * width);
+    cost.attention(words, words, width);
+    cost.linear(words, width, width);
+    cost.linear(words, width, 4 * width);
+    cost.linear(words, 4 * width, width);
+  } else {
+    cost.learned(captions.length * captions.words * width);
+  }
+  cost.linear(1, width, width);
+  cost.linear(1, width, width);
+  return cost;
+}
+
 }  // namespace scalelaw::trainer

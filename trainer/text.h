@@ -9,6 +9,8 @@
 
 #include <torch/torch.h>
 
+#include "trainer/nn/cost.h"
+
 namespace scalelaw::trainer {
 
 /// Words of a caption of one-object scenes, padded at the end: "a red sneaker on a dark background" has 7.
@@ -68,6 +70,8 @@ class TextEncoderImpl : public torch::nn::Module {
  public:
   explicit TextEncoderImpl(int64_t width, const CaptionShape& captions = {});
   torch::Tensor forward(const torch::Tensor& tokens);
+
+  static ModelCost cost(int64_t width, const CaptionShape& captions);
 
  private:
   torch::Tensor pool_free(const torch::Tensor& tokens);

@@ -38,7 +38,7 @@ class Trainer:
     def rate(self, size):
         """The rule's, as the program says."""
         settings = [word for name, value in size.items() for word in ("--set", f"{name}={value}")]
-        described = subprocess.run([self.train, "describe", self.family, *settings, *self.inputs], check=True,
+        described = subprocess.run([self.train, "describe", self.family, *settings, *self.inputs, "--json"], check=True,
                                    capture_output=True, text=True, env=self.environment)
         return json.loads(described.stdout)["parameters"]["learning_rate"]
 

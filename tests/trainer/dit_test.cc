@@ -2,7 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "trainer/diffusion/flow.h"
+#include "tests/trainer/parameters.h"
+#include "trainer/diffusion/objective.h"
 #include "trainer/nn/flops.h"
 
 namespace scalelaw::trainer {
@@ -10,15 +11,23 @@ namespace {
 
 using torch::Tensor;
 
-DitParams small() {
-  Params params(nlohmann::json::object({{"width", 32}, {"depth", 3}, {"heads", 2}}));
+DitParams small(nlohmann::json more = nlohmann::json::object()) {
+  nlohmann::json values = {{"width", 32}, {"depth", 3}, {"heads", 2}};
+  values.update(more);
+  Params params(values);
   return DitParams::read(params, 16);
 }
 
-int64_t parameters_of(const torch::nn::Module& module) {
-  int64_t count = 0;
-  for (const Tensor& parameter : module.parameters()) count += parameter.numel();
-  return count;
+const nlohmann::json kPixart = {{"conditioning", "cross-attention"}, {"adaln", "single"}, {"text_width", 24}};
+
+// Weights far from their initial values, where every connection matters.
+void shake(torch::nn::Module& module) {
+  torch::NoGradGuard no_grad;
+  for (Tensor& parameter : module.parameters()) parameter.normal_(0, 0.2);
+}
+
+Tensor random_captions(int64_t count) {
+  return torch::randint(1, 20, {count, kCaptionLength}, torch::kLong);
 }
 
 TEST(Dit, HasTheParametersCountedByHand) {
@@ -45,19 +54,102 @@ TEST(Dit, CountsTheFlopsWorkedOutByHand) {
   EXPECT_EQ(counted, 5 * (depth * block + condition + ends));
 }
 
-TEST(Dit, GradientReachesEveryParameter) {
+// Every kind of transformer that the options allow.
+class DitShapes : public testing::TestWithParam<nlohmann::json> {};
+
+INSTANTIATE_TEST_SUITE_P(
+    Options, DitShapes,
+    testing::Values(nlohmann::json::object(), kPixart, nlohmann::json{{"adaln", "single"}},
+                    nlohmann::json{{"conditioning", "cross-attention"}, {"mlp_ratio", 2}},
+                    nlohmann::json{{"mod_capacity", 0.25}},
+                    nlohmann::json{{"conditioning", "cross-attention"}, {"mod_capacity", 0.5}, {"mod_every", 1}}));
+
+TEST_P(DitShapes, CostByShapeIsWhatTheModuleHasAndSpends) {
+  const DitParams params = small(GetParam());
+  Dit dit(params);
+  const ModelCost cost = cost_of(params);
+  EXPECT_EQ(parameters_of(*dit), cost.params_total);
+  double counted = count_flops([&] { dit->forward(torch::randn({5, 16, 48}), torch::rand({5}), random_captions(5)); });
+  EXPECT_EQ(counted, 5 * 2 * cost.macs());
+}
+
+// After a backward pass from the same weights and batch.
+Dit differentiated(const DitParams& params) {
   torch::manual_seed(3);
-  Dit dit(small());
-  for (Tensor& parameter : dit->parameters()) parameter.data().normal_(0, 0.2);  // out of the zero initialisation
+  Dit dit(params);
+  shake(*dit);
   Tensor tokens = torch::randint(0, 10, {8, kCaptionLength}, torch::kLong);
   Tensor clean = torch::randn({8, 16, 48}), noise = torch::randn({8, 16, 48});
-  flow_loss([&](const auto& x, const auto& t, const auto& c) { return dit->forward(x, t, c); }, clean, noise,
-            torch::rand({8}), tokens)
-      .backward();
+  auto network = [&](const Tensor& x, const Tensor& t, const Tensor& c, CrossAttentionCache*) {
+    return dit->forward(x, t, c);
+  };
+  training_loss(Objective::kFlowImage, network, clean, noise, torch::rand({8}), tokens).backward();
+  return dit;
+}
+
+TEST_P(DitShapes, RecomputedActivationsGiveTheSameGradients) {
+  DitParams params = small(GetParam());
+  Dit plain = differentiated(params);
+  params.recompute = true;
+  expect_same_gradients(*differentiated(params), *plain);
+}
+
+TEST_P(DitShapes, GradientReachesEveryParameter) {
+  Dit dit = differentiated(small(GetParam()));
   for (const auto& parameter : dit->named_parameters()) {
     ASSERT_TRUE(parameter.value().grad().defined()) << parameter.key();
     EXPECT_GT(parameter.value().grad().abs().max().item<double>(), 0) << parameter.key();
   }
+}
+
+TEST(Dit, PixartHasThePapersSize) {
+  for (const Preset& preset : dit_presets()) {
+    if (preset.name != "pixart-alpha") continue;
+    Params params(preset.params);
+    const ModelCost cost = cost_of(DitParams::read(params, 32));
+    EXPECT_NEAR(static_cast<double>(cost.params) / 0.61e9, 1, 0.03);
+    EXPECT_NEAR(cost.weight_macs / 139e9, 1, 0.03);
+    return;
+  }
+  FAIL() << "no preset pixart-alpha";
+}
+
+TEST(Dit, CrossAttentionStartsAsNothingAndThenSeesTheCaption) {
+  torch::NoGradGuard no_grad;
+  torch::manual_seed(4);
+  Dit dit(small(kPixart));
+  Tensor x = torch::randn({1, 16, 48}), time = torch::full({1}, 0.5), one = random_captions(1), two = one.flip(1);
+  torch::nn::init::normal_(dit->named_parameters()["patch_out.weight"], 0, 0.2);
+  EXPECT_TRUE(torch::equal(dit->forward(x, time, one), dit->forward(x, time, two)));
+  shake(*dit);
+  EXPECT_GT((dit->forward(x, time, one) - dit->forward(x, time, two)).abs().max().item<double>(), 1e-3);
+}
+
+TEST(Dit, RoutedAtCapacityOneIsThePlainBlockScaledByTheRoutersWeight) {
+  torch::NoGradGuard no_grad;
+  torch::manual_seed(6);
+  DitParams params = small();
+  DitBlock block(params);
+  shake(*block);
+  Router router(params.width);
+  Tensor x = torch::randn({4, 16, 32});
+  std::vector<Tensor> modulation;
+  for (int i = 0; i < 6; ++i) modulation.push_back(torch::randn({4, 32}));
+  auto plain = [&](const Tensor& rows) { return block->forward(rows, modulation.data()); };
+  Tensor weights = router(x);
+  Tensor routed = route(x, choose(weights, 16), weights, plain);
+  EXPECT_TRUE(routed.allclose(x + weights.unsqueeze(2) * (plain(x) - x), 1e-4, 1e-4));
+}
+
+TEST(Dit, TokensThatARoutedBlockDoesNotTakePassUnchanged) {
+  torch::NoGradGuard no_grad;
+  Tensor x = torch::randn({2, 6, 8});
+  Tensor weights = torch::tensor({{0.1, 0.9, -1.0, 0.8, 0.2, 0.3}, {5.0, 1.0, 2.0, 3.0, 4.0, 0.0}});
+  Tensor places = choose(weights, 2);
+  EXPECT_TRUE(torch::equal(places, torch::tensor({{1, 3}, {0, 4}})));
+  Tensor out = route(x, places, weights.to(torch::kFloat), [](const Tensor& rows) { return rows + 1; });
+  Tensor expected = torch::zeros({2, 6}).scatter(1, places, weights.to(torch::kFloat).gather(1, places));
+  EXPECT_TRUE((out - x).allclose(expected.unsqueeze(2).expand_as(x), 1e-5, 1e-5));
 }
 
 TEST(Dit, RefusesShapesThatDoNotFit) {
@@ -72,38 +164,6 @@ TEST(Patches, AreInvertible) {
   EXPECT_EQ(patches.sizes(), (std::vector<int64_t>{3, 16, 48}));
   EXPECT_TRUE(torch::equal(unpatchify(patches, 4), images));
   EXPECT_TRUE(torch::equal(patches[1][5].view({3, 4, 4}), images[1].slice(1, 4, 8).slice(2, 4, 8)));
-}
-
-TEST(Flow, SamplingFollowsAConstantVelocityExactly) {
-  Tensor noise = torch::randn({2, 4, 3}), tokens = torch::zeros({2, kCaptionLength}, torch::kLong);
-  Velocity constant = [](const Tensor& x, const Tensor&, const Tensor&) { return torch::full_like(x, 0.5); };
-  EXPECT_TRUE(torch::allclose(sample_flow(constant, noise, tokens, 10, 3.0), noise - 0.5, 1e-5, 1e-6));
-}
-
-TEST(Flow, GuidanceExtrapolatesFromTheNullCondition) {
-  Tensor noise = torch::zeros({1, 1, 1}), tokens = torch::ones({1, kCaptionLength}, torch::kLong);
-  // 1 with a caption, 0.25 without: guided 0.25 + 3·0.75 = 2.5.
-  Velocity velocity = [](const Tensor& x, const Tensor&, const Tensor& captions) {
-    return torch::where(captions.sum(1).view({-1, 1, 1}) > 0, torch::ones_like(x), torch::full_like(x, 0.25));
-  };
-  EXPECT_NEAR(sample_flow(velocity, noise, tokens, 1, 3.0).item<double>(), -2.5, 1e-6);
-}
-
-TEST(Flow, TheTrueVelocityHasNoLoss) {
-  Tensor clean = torch::randn({4, 2, 3}), noise = torch::randn({4, 2, 3}), time = stratified_times(4, torch::kCPU);
-  Tensor tokens = torch::zeros({4, kCaptionLength}, torch::kLong);
-  Velocity truth = [&](const Tensor& between, const Tensor& t, const Tensor&) {
-    Tensor at = t.view({-1, 1, 1});
-    EXPECT_TRUE(torch::allclose(between, (1 - at) * clean + at * noise, 1e-5, 1e-6));
-    return noise - clean;
-  };
-  EXPECT_EQ(flow_loss(truth, clean, noise, time, tokens).item<double>(), 0);
-}
-
-TEST(Flow, TimesCoverEveryBin) {
-  Tensor time = stratified_times(64, torch::kCPU);
-  Tensor bins = (time - kFirstTime) / (1 - kFirstTime) * 64;
-  EXPECT_TRUE(torch::equal(bins.floor(), torch::arange(64, torch::kFloat)));
 }
 
 }  // namespace

@@ -197,6 +197,14 @@ TEST_F(Folder, ARunTrainsOnItAndReportsWhatItFound) {
   EXPECT_EQ(values["images_skipped"], 1);
   EXPECT_EQ(values["images_bad"], 1);
   EXPECT_GT(values["val_loss"], 0);
+
+  nlohmann::json unet = {
+      {"data", "folder"}, {"data_path", root_.string()}, {"caption_length", 5}, {"channels", 8}, {"head_width", 8},
+      {"batch", 8},       {"sample_grids", 1},           {"sampler_steps", 2}};
+  TrainerRun attending({{"params", unet}, {"budget", {{"steps", 4}}}});
+  ended = attending.run("diffusion-unet");
+  ASSERT_EQ(ended.exit_code, 0) << ended.errors;
+  EXPECT_GT(attending.events("metrics").back()["values"]["val_loss"], 0);
 }
 
 TEST_F(Folder, WhatDoesNotFitItIsRefused) {

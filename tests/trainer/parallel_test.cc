@@ -78,6 +78,21 @@ TEST(Parallel, TwoProcessesEqualOneWithTwiceTheBatchOfEach) {
   EXPECT_TRUE(two.other.events().empty());
 }
 
+TEST(Parallel, TwoProcessesEqualOneForUnetsAndRoutedCrossAttentionToo) {
+  const json unet = {{"preset", "unet-c16-td0-1"}, {"batch", 8}, {"unique_images", 100}};
+  const json routed = {{"preset", "pixart-w32-d2"}, {"mod_capacity", 0.5}, {"batch", 8}, {"unique_images", 100}};
+  for (auto [family, params] : {std::pair{"diffusion-unet", unet}, std::pair{"diffusion-dit", routed}}) {
+    json spec = {{"params", params}, {"budget", {{"steps", 5}}}, {"seed", 3}}, halves = spec;
+    halves["params"]["accumulate"] = 2;
+    TrainerRun one(halves);
+    ASSERT_EQ(one.run(family).exit_code, 0);
+    Pair two(spec);
+    two.run(family);
+    ASSERT_EQ(two.leader_ended.exit_code, 0) << two.leader_ended.errors;
+    EXPECT_EQ(curve(two.leader), curve(one)) << family;
+  }
+}
+
 TEST(Parallel, TerminatingOneStopsAllAndTheRunGoesOnAsIfNothingHadBeen) {
   const json spec = small_run(json::object(), 600);
   TrainerRun one(small_run({{"accumulate", 2}}, 600));

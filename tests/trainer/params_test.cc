@@ -38,6 +38,22 @@ TEST(Params, ErrorsNameTheParameterAndWhatIsAllowed) {
   EXPECT_EQ(message_of([&] { params.flag("flag", true); }), "flag: must be true or false, not 1");
 }
 
+TEST(Params, ListsComeAsTextAsArraysAndAsOneNumber) {
+  Params params({{"text", "1,2,4"}, {"array", {0, 2.0}}, {"one", 3}, {"empty", ""}, {"word", "1,two"}, {"low", "0,1"}});
+  EXPECT_EQ(params.integers("text", {}, 1, 9), (std::vector<int64_t>{1, 2, 4}));
+  EXPECT_EQ(params.integers("array", {}, 0, 9), (std::vector<int64_t>{0, 2}));
+  EXPECT_EQ(params.integers("one", {}, 1, 9), (std::vector<int64_t>{3}));
+  EXPECT_EQ(params.integers("absent", {5, 6}, 1, 9), (std::vector<int64_t>{5, 6}));
+  EXPECT_EQ(params.resolved()["text"], "1,2,4");
+  for (const char* name : {"empty", "word", "low"}) {
+    EXPECT_NE(message_of([&] {
+                params.integers(name, {1, 2}, 1, 9);
+              }).find("must be whole numbers from 1 to 9"),
+              std::string::npos)
+        << name;
+  }
+}
+
 TEST(Params, UnknownNamesAreRefusedWithTheKnownOnes) {
   Params params(nlohmann::json::object({{"widht", 64}}));
   params.integer("width", 8);

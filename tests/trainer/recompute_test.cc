@@ -7,7 +7,7 @@ namespace {
 
 using torch::Tensor;
 
-struct Network {
+struct TwoLayers {
   torch::nn::Linear first{4, 8}, second{8, 4};
   int64_t passes = 0;
   Tensor operator()(const std::vector<Tensor>& inputs) {
@@ -17,7 +17,7 @@ struct Network {
 };
 
 // Gradients of both inputs and all parameters.
-std::vector<Tensor> gradients(Network& network, bool recompute) {
+std::vector<Tensor> gradients(TwoLayers& network, bool recompute) {
   torch::manual_seed(1);
   Tensor x = torch::randn({5, 4}).requires_grad_(), scale = torch::randn({5, 4}).requires_grad_();
   for (auto* layer : {&network.first, &network.second}) (*layer)->zero_grad();
@@ -34,7 +34,7 @@ std::vector<Tensor> gradients(Network& network, bool recompute) {
 
 TEST(Recompute, GivesTheSameGradientsInTwoPasses) {
   torch::manual_seed(0);
-  Network network;
+  TwoLayers network;
   std::vector<Tensor> expected;
   for (const Tensor& gradient : gradients(network, false)) expected.push_back(gradient.clone());
   network.passes = 0;
@@ -45,7 +45,7 @@ TEST(Recompute, GivesTheSameGradientsInTwoPasses) {
 
 TEST(Recompute, LeavesTheRandomNumbersAfterItAsTheyWere) {
   torch::manual_seed(0);
-  Network network;
+  TwoLayers network;
   gradients(network, false);
   Tensor expected = torch::rand({3});
   gradients(network, true);
@@ -53,7 +53,7 @@ TEST(Recompute, LeavesTheRandomNumbersAfterItAsTheyWere) {
 }
 
 TEST(Recompute, WithoutGradientsIsOnePass) {
-  Network network;
+  TwoLayers network;
   torch::NoGradGuard no_grad;
   recomputed([&](const auto& inputs) { return network(inputs); }, {torch::ones({1, 4}), torch::ones({1, 4})});
   EXPECT_EQ(network.passes, 1);

@@ -112,6 +112,26 @@ TEST(Run, ADivergedLossEndsWith65AndSaysWhatToDo) {
   EXPECT_NE(ended.errors.find("learning_rate"), std::string::npos) << ended.errors;
 }
 
+TEST(Run, AUnetTrainsOnScenesFromItsPresetWithTGate) {
+  json params = {{"preset", "unet-c16-td0-1"}, {"batch", 8}, {"unique_images", 100}, {"objective", "v"}};
+  params.update({{"sampler_steps", 4}, {"tgate_step", 2}});
+  TrainerRun run({{"params", params}, {"budget", {{"steps", 8}}}, {"seed", 3}});
+  Ended ended = run.run("diffusion-unet");
+  ASSERT_EQ(ended.exit_code, 0) << ended.errors;
+  json values = run.events("metrics").back()["values"];
+  EXPECT_GT(values["val_loss"], 0);
+  EXPECT_GT(values["sampling_macs"], 0.5 * values["sampling_macs_ungated"].get<double>());
+  EXPECT_LT(values["sampling_macs"], 0.75 * values["sampling_macs_ungated"].get<double>());
+
+  TrainerRun published({{"params", {{"preset", "sdxl-c128"}}}, {"budget", {{"steps", 1}}}, {"seed", 3}});
+  Ended refused = published.run("diffusion-unet");
+  EXPECT_EQ(refused.exit_code, 65);
+  EXPECT_NE(refused.errors.find("can be described only"), std::string::npos) << refused.errors;
+
+  TrainerRun pooled(tiny_dit({{"tgate_step", 2}}));
+  EXPECT_NE(pooled.run("diffusion-dit").errors.find("tgate_step: T-GATE needs cross-attention"), std::string::npos);
+}
+
 TEST(Run, RecomputedActivationsGiveTheSameCurve) {
   TrainerRun plain(tiny_dit()), recomputing(tiny_dit({{"recompute", true}}));
   ASSERT_EQ(plain.run("diffusion-dit").exit_code, 0);

@@ -25,9 +25,9 @@ torch::Device device_named(const std::string& name, const Placement& placement) 
   return {torch::kCUDA, static_cast<c10::DeviceIndex>(placement.local_rank)};
 }
 
-void check_inputs(const FamilyEntry& entry, const RunSpec& spec) {
+void check_inputs(const FamilyEntry& entry, const RunSpec& spec, Plan::Model model) {
   for (const FamilyInput& input : entry.inputs) {
-    if (input.required && !spec.inputs.contains(input.name)) {
+    if (model == Plan::Model::kBuilt && input.required && !spec.inputs.contains(input.name)) {
       throw BadRun(fmt::format("inputs.{}: missing; {} needs it: {}", input.name, entry.name, input.purpose));
     }
   }
@@ -63,7 +63,7 @@ int64_t read_parts(Params& params, const Placement& placement, int64_t batch) {
 }
 
 // The text encoder of an earlier model, which stays as it is or trains on.
-void take_text_encoder(const FamilyEntry& entry, const RunSpec& spec, Params& params, torch::nn::Module& module) {
+void take_text_encoder(const FamilyEntry& entry, const RunSpec& spec, Params& params, Family* family) {
   const bool reads_text =
       std::any_of(entry.inputs.begin(), entry.inputs.end(), [](const auto& input) { return input.name == "text"; });
   if (!reads_text) return;
@@ -73,22 +73,30 @@ void take_text_encoder(const FamilyEntry& entry, const RunSpec& spec, Params& pa
     if (frozen) throw BadRun("text_encoder: a frozen one comes from a trained model, which inputs.text must name");
     return;
   }
-  torch::nn::Module& encoder = *module.named_children()["text"];
+  if (family == nullptr) return;
+  const auto children = family->module().named_children();
+  if (!children.contains("text")) throw BadRun("inputs.text: this model reads no captions");
+  torch::nn::Module& encoder = *children["text"];
   load_submodule(input->second, "text", encoder);
   for (torch::Tensor& parameter : encoder.parameters()) parameter.set_requires_grad(!frozen);
 }
 
 }  // namespace
 
-Plan::Plan(const FamilyEntry& entry, const RunSpec& spec)
-    : params(spec.params), data(params), placement(Placement::from_environment()) {
-  check_inputs(entry, spec);
+Plan::Plan(const FamilyEntry& entry, const RunSpec& spec, Model model)
+    : params(with_preset(entry, spec.params)), data(params), placement(Placement::from_environment()) {
+  check_inputs(entry, spec, model);
   device = device_named(params.choice("device", "auto", {"auto", "cpu", "cuda"}), placement);
   torch::manual_seed(mix(spec.seed, 0));
-  family = entry.make({params, spec.inputs, spec.seed, device, data.scenes(), data.captions(), spec.directory});
-
-  take_text_encoder(entry, spec, params, family->module());
-  training = family->defaults();
+  const FamilyContext context{params, spec.inputs, spec.seed, device, data.scenes(), data.captions(), spec.directory};
+  if (model == Model::kBuilt) {
+    family = entry.make(context);
+    training = family->defaults();
+  } else {
+    described = entry.describe(context);
+    training = described->training;
+  }
+  take_text_encoder(entry, spec, params, family.get());
   read_training(params, training);
   parts = read_parts(params, placement, training.batch);
   const std::string precision = params.choice("precision", "auto", {"auto", "float32", "bf16"});
@@ -98,22 +106,29 @@ Plan::Plan(const FamilyEntry& entry, const RunSpec& spec)
   bf16 = precision != "float32" && device.is_cuda();
   evaluates_both = params.choice("evaluate", "average", {"average", "both"}) == "both" && training.ema > 0;
   diverged_above = params.number("diverged_above", diverged_above, 0, 1e6);
-  if (family->draws()) sample_grids = params.integer("sample_grids", 0, 0, 1000);
+  if (!family || family->draws()) sample_grids = params.integer("sample_grids", 0, 0, 1000);
   metrics_every = params.integer("metrics_every", 0, 0);
   checkpoint_seconds = params.number("checkpoint_seconds", checkpoint_seconds, 0, 1e6);
   params.finish();
-  family->module().to(device);
+  if (family) family->module().to(device);
 }
 
 ModelFacts Plan::facts(const RunSpec& spec) {
   ModelFacts facts;
-  facts.params = family->backbone_params();
-  for (const auto& parameter : family->module().parameters()) facts.params_total += parameter.numel();
-  // Held-out images: of scenes the smaller file, and FLOPs depend on shapes alone.
-  Batch probe = data.held_out(kProbeBatch)->range(0, kProbeBatch).to(device);
-  torch::NoGradGuard no_grad;
-  double forward = count_flops([&] { family->loss(probe); }) / static_cast<double>(probe.size());
-  facts.flops_per_sample = 3 * forward;
+  if (described) {
+    facts.cost = described->cost;
+    facts.params = facts.cost->params;
+    facts.params_total = facts.cost->params_total;
+    facts.flops_per_sample = facts.cost->flops_per_sample();
+  } else {
+    facts.params = family->backbone_params();
+    for (const auto& parameter : family->module().parameters()) facts.params_total += parameter.numel();
+    // Held-out images: of scenes the smaller file, and FLOPs depend on shapes alone.
+    Batch probe = data.held_out(kProbeBatch)->range(0, kProbeBatch).to(device);
+    torch::NoGradGuard no_grad;
+    double forward = count_flops([&] { family->loss(probe); }) / static_cast<double>(probe.size());
+    facts.flops_per_sample = 3 * forward;
+  }
   facts.batch = training.batch;
   facts.steps = spec.budget.steps(facts.flops_per_sample, facts.batch, training.samples);
   facts.samples = facts.steps * facts.batch;

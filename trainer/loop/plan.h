@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "trainer/data/source.h"
 #include "trainer/family.h"
@@ -14,7 +15,9 @@ namespace scalelaw::trainer {
 struct Plan {
   Params params;
   DataSource data;
+  /// One of the two: a model to train, or its description.
   std::unique_ptr<Family> family;
+  std::optional<Described> described;
   TrainingDefaults training;
   Placement placement;
   torch::Device device = torch::kCPU;
@@ -32,10 +35,11 @@ struct Plan {
   int64_t metrics_every = 0;  // steps; 0: a hundredth of the run
   double checkpoint_seconds = 20;
 
-  /// Throws BadRun naming what is wrong.
-  Plan(const FamilyEntry& entry, const RunSpec& spec);
+  enum class Model { kBuilt, kDescribed };
+  /// Throws BadRun naming what is wrong; required inputs may be missing of a model that is only described.
+  Plan(const FamilyEntry& entry, const RunSpec& spec, Model model);
 
-  /// Sizes and costs, measured on a few held-out scenes.
+  /// Sizes and costs, of a built model measured on a few held-out scenes.
   ModelFacts facts(const RunSpec& spec);
 
   /// Which run this is: same model, data, budget and seed. How it is computed, reported and saved does not matter.

@@ -44,7 +44,7 @@ class Run {
   Run(const FamilyEntry& entry, const RunSpec& spec)
       : entry_(entry),
         spec_(spec),
-        plan_(entry, spec),
+        plan_(entry, spec, Plan::Model::kBuilt),
         facts_(plan_.facts(spec)),
         identity_(plan_.identity(entry, spec, facts_.steps)),
         images_(plan_.data.train(facts_.samples)),
@@ -338,7 +338,8 @@ class Run {
 }  // namespace
 
 ModelFacts describe(const FamilyEntry& entry, const RunSpec& spec) {
-  return Plan(entry, spec).facts(spec);
+  Plan plan(entry, spec, entry.describe != nullptr ? Plan::Model::kDescribed : Plan::Model::kBuilt);
+  return plan.facts(spec);
 }
 
 void train(const FamilyEntry& entry, const RunSpec& spec) {

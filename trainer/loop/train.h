@@ -1,6 +1,7 @@
 // The training loop: one run of one family, from its specification to its artifact.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include <nlohmann/json.hpp>
@@ -28,9 +29,12 @@ struct ModelFacts {
   int64_t samples = 0;
   /// Parameters in force, defaults included.
   nlohmann::json resolved;
+  /// Where the model was described by its shape, without building it.
+  std::optional<ModelCost> cost;
 };
 
-/// Throws BadRun as `train`.
+/// By the shape alone where the family can (FamilyEntry::describe). Throws BadRun as `train`; inputs may be missing
+/// then.
 ModelFacts describe(const FamilyEntry& entry, const RunSpec& spec);
 
 /// Trains, evaluates, writes events, checkpoints and the artifact. Goes on from the checkpoint directory's checkpoint.

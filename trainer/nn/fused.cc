@@ -4,6 +4,7 @@
 
 #include <ATen/Parallel.h>
 
+#include "trainer/nn/cross_attention.h"
 #include "trainer/nn/flops.h"
 #include "trainer/nn/kernels.h"
 
@@ -162,8 +163,7 @@ Tensor attention_composed(const Tensor& qkv, int64_t heads, const std::vector<in
   auto parts = qkv.view({batch, tokens, 3, heads, width / heads}).permute({2, 0, 3, 1, 4}).unbind(0);
   Tensor q = parts[0], k = parts[1], v = parts[2];  // [B, H, T, d]
   if (q_scale.defined()) {
-    q = q * torch::rsqrt(q.square().sum(-1, true) + 1e-12) * q_scale.view({1, heads, 1, 1});
-    k = k * torch::rsqrt(k.square().sum(-1, true) + 1e-12);
+    std::tie(q, k) = unit_length(q, k, q_scale);
   } else {
     q = q / std::sqrt(static_cast<double>(width / heads));
   }

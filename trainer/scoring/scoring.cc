@@ -127,4 +127,13 @@ Values Scoring::operator()(const Dataset& held_out, const Sampler& sampler,
   return values;
 }
 
+Values scores_of_images(const Values& scores, const std::string& suffix) {
+  Values of_images;
+  for (const auto& [name, value] : scores) {
+    const bool bound = name.ends_with("_chance") || name.ends_with("_ceiling") || name.ends_with("_real");
+    if (!bound) of_images[name + suffix] = value;
+  }
+  return of_images;
+}
+
 }  // namespace scalelaw::trainer

@@ -53,4 +53,8 @@ class Scoring {
   torch::Device device_;
 };
 
+/// Of the figures above those of the drawn images, without bounds and the real images' own, each name with this suffix:
+/// for a second evaluation of a run.
+Values scores_of_images(const Values& scores, const std::string& suffix);
+
 }  // namespace scalelaw::trainer
