@@ -81,5 +81,31 @@ TEST(VarRun, AnotherFamilysArtifactIsNoTokenizer) {
   EXPECT_NE(ended.errors.find("model.pt"), std::string::npos) << ended.errors;
 }
 
+TEST(VarRun, ATokenizerWithAllItsLossesTrainsAndServesAVarWithMixtureOfDepthsAndPainting) {
+  TrainerRun scorer({{"params", {{"width", 8}, {"learning_rate", 0.01}}}, {"budget", {{"samples", 6000}}}});
+  ASSERT_EQ(scorer.run("scorer").exit_code, 0);
+  json spec = tokenizer_spec(40);
+  spec["params"].update({{"adversarial_weight", 0.1}, {"feature_weight", 0.1}});
+  Ended without = TrainerRun(spec).run("var-tokenizer");
+  EXPECT_EQ(without.exit_code, 65);
+  EXPECT_NE(without.errors.find("feature_weight: needs the artifact `scorer`"), std::string::npos) << without.errors;
+
+  spec["inputs"] = {{"scorer", scorer.path("scorer.pt").string()}};
+  TrainerRun tokenizer(spec);
+  Ended trained = tokenizer.run("var-tokenizer");
+  ASSERT_EQ(trained.exit_code, 0) << trained.errors;
+  json values = tokenizer.events("metrics").back()["values"];
+  for (const char* name : {"feature_loss", "discriminator_loss", "codebook_usage"}) EXPECT_GT(values[name], 0) << name;
+
+  json var =
+      var_spec({{"tokenizer", tokenizer.path("tokenizer.pt").string()}, {"scorer", scorer.path("scorer.pt").string()}});
+  var["params"].update({{"depth", 2}, {"mod_capacity", 0.25}, {"mod_causal", "predictor"}, {"painting", "inside"}});
+  TrainerRun run(var);
+  Ended ended = run.run("var");
+  ASSERT_EQ(ended.exit_code, 0) << ended.errors;
+  values = run.events("metrics").back()["values"];
+  for (const char* name : {"router_accuracy", "alignment_painting", "val_loss"}) EXPECT_GT(values[name], 0) << name;
+}
+
 }  // namespace
 }  // namespace scalelaw::trainer

@@ -127,5 +127,29 @@ TEST(VarTokenizer, LearnsToReconstructRealScenes) {
   EXPECT_GT(after.at("codebook_usage"), 0.5);
 }
 
+TEST(Discriminator, EachSideOfTheGameMovesItsOwnWeightsAlone) {
+  torch::manual_seed(4);
+  Discriminator judge(8);
+  {
+    // Else the pulls of real and fake cancel in the last bias.
+    torch::NoGradGuard no_grad;
+    judge->named_parameters()["layer3.bias"].fill_(1);
+  }
+  Tensor real = torch::randn({4, 3, 16, 16}), fake = torch::randn({4, 3, 16, 16}, torch::requires_grad());
+  auto [telling, fooling] = judge->losses(real, fake);
+  telling.backward();
+  EXPECT_FALSE(fake.grad().defined());
+  for (const auto& parameter : judge->named_parameters()) {
+    EXPECT_GT(parameter.value().grad().abs().max().item<double>(), 0) << parameter.key();
+  }
+  judge->zero_grad();
+  fooling.backward();
+  EXPECT_GT(fake.grad().abs().max().item<double>(), 0);
+  for (const auto& parameter : judge->named_parameters()) {
+    Tensor gradient = parameter.value().grad();
+    EXPECT_TRUE(!gradient.defined() || gradient.abs().max().item<double>() == 0) << parameter.key();
+  }
+}
+
 }  // namespace
 }  // namespace scalelaw::trainer

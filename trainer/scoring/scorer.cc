@@ -113,11 +113,14 @@ ScorerNetImpl::ScorerNetImpl(int64_t width, int64_t objects)
       output_(register_module(
           "output", torch::nn::Linear(4 * width, std::accumulate(answers_.begin(), answers_.end(), int64_t{0})))) {}
 
+std::vector<Tensor> ScorerNetImpl::maps(const Tensor& images) {
+  Tensor first = first_norm_(first_(images));
+  Tensor second = second_norm_(second_(half_size(first)));
+  return {first, second, torch::relu(third_norm_(third_(half_size(second))))};
+}
+
 Tensor ScorerNetImpl::features(const Tensor& images) {
-  Tensor x = half_size(first_norm_(first_(images)));
-  x = half_size(second_norm_(second_(x)));
-  x = torch::relu(third_norm_(third_(x)));
-  x = torch::adaptive_avg_pool2d(x, {kGrid, kGrid}).flatten(1);
+  Tensor x = torch::adaptive_avg_pool2d(maps(images).back(), {kGrid, kGrid}).flatten(1);
   return torch::relu(hidden_(x));
 }
 

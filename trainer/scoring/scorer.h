@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <torch/torch.h>
 
@@ -20,6 +21,9 @@ class ScorerNetImpl : public torch::nn::Module {
   torch::Tensor features(const torch::Tensor& images);
   /// features -> logits of every question (`answers_by_place`): for each [B, answers]
   std::vector<torch::Tensor> logits(const torch::Tensor& features);
+
+  /// What its three convolutions see, at full, half and quarter side: [B, c, s, s] each. For losses in features.
+  std::vector<torch::Tensor> maps(const torch::Tensor& images);
 
  private:
   std::vector<int64_t> answers_;

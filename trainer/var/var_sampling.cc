@@ -23,8 +23,19 @@ torch::Tensor draw_tokens(const torch::Tensor& logits, int64_t top_k, double top
   return tokens.gather(1, probabilities.multinomial(1)).squeeze(1);
 }
 
+Known known_parts(VarTokenizerImpl& tokenizer, const torch::Tensor& images, const torch::Tensor& drawn) {
+  torch::NoGradGuard no_grad;
+  // A latent place is drawn if any of its pixels is, a token if any of its places is.
+  torch::Tensor places = torch::max_pool2d(drawn.to(torch::kFloat).unsqueeze(0), VarTokenizerOptions::kPatch);
+  std::vector<torch::Tensor> known;
+  for (int64_t k = 0; k < tokenizer.scales().count(); ++k) {
+    known.push_back(tokenizer.at_scale(places.unsqueeze(0), k).flatten() == 0);
+  }
+  return {tokenizer.encode_latent(images.masked_fill(drawn, 0)), torch::cat(known)};
+}
+
 torch::Tensor sample(VarImpl& model, VarTokenizerImpl& tokenizer, const torch::Tensor& captions,
-                     const VarSampling& sampling) {
+                     const VarSampling& sampling, const Known* known) {
   torch::NoGradGuard no_grad;
   const Scales& scales = tokenizer.scales();
   int64_t batch = captions.size(0);
@@ -41,6 +52,10 @@ torch::Tensor sample(VarImpl& model, VarTokenizerImpl& tokenizer, const torch::T
                         : sampling.guidance * static_cast<double>(k) / static_cast<double>(scales.count() - 1);
     torch::Tensor guided = (1 + weight) * logits[0] - weight * logits[1];
     ids.push_back(draw_tokens(guided.flatten(0, 1), sampling.top_k, sampling.top_p).view({batch, -1}));
+    if (known != nullptr) {
+      torch::Tensor forced = tokenizer.nearest_codes(known->latent - latent, k);
+      ids.back() = torch::where(known->tokens.slice(0, scales.begin(k), scales.end(k)), forced, ids.back());
+    }
     latent = tokenizer.add_scale(latent, tokenizer.codes(ids.back()), k);
   }
   return torch::cat(ids, 1);

@@ -63,6 +63,7 @@ VarTokenizerOptions VarTokenizerOptions::read(Params& params) {
   options.width = params.integer("width", options.width, 8, 1024);
   options.phis = params.integer("phis", std::min(options.phis, options.scales.count()), 1, options.scales.count());
   options.commitment = params.number("commitment", options.commitment, 0, 10);
+  options.adversarial_weight = params.number("adversarial_weight", options.adversarial_weight, 0, 100);
   return options;
 }
 
@@ -81,6 +82,9 @@ VarTokenizerImpl::VarTokenizerImpl(const VarTokenizerOptions& options) : options
   }
   codebook_ = register_parameter("codebook", torch::randn({options.vocabulary, options.code_channels}));
   usage_ = register_buffer("usage", torch::zeros({options.vocabulary}));
+  if (options.adversarial_weight > 0) {
+    discriminator_ = register_module("discriminator", Discriminator(std::max<int64_t>(8, width / 2)));
+  }
   for (int64_t k = 0; k < scales().count(); ++k) {
     // Constants of the scales, not state: buffers only so that `to(device)` moves them.
     int64_t side = scales().side(k);
@@ -115,6 +119,11 @@ torch::Tensor VarTokenizerImpl::codes(const torch::Tensor& ids) const {
 
 torch::Tensor VarTokenizerImpl::at_scale(const torch::Tensor& latent, int64_t k) const {
   return torch::matmul(latent.flatten(2), area_[static_cast<size_t>(k)]).transpose(1, 2);
+}
+
+torch::Tensor VarTokenizerImpl::nearest_codes(const torch::Tensor& missing, int64_t k) const {
+  torch::Tensor vectors = at_scale(missing, k).reshape({-1, options_.code_channels});
+  return nearest(vectors).view({missing.size(0), -1});
 }
 
 torch::Tensor VarTokenizerImpl::add_scale(const torch::Tensor& latent, const torch::Tensor& codes, int64_t k) {
@@ -154,8 +163,7 @@ VarTokenizerImpl::Quantized VarTokenizerImpl::quantize(const torch::Tensor& late
   std::vector<torch::Tensor> ids;
   Quantized result;
   for (int64_t k = 0; k < scales().count(); ++k) {
-    torch::Tensor rest = at_scale(target - accumulated.detach(), k);
-    torch::Tensor scale_ids = nearest(rest.reshape({-1, options_.code_channels})).view({batch, -1});
+    torch::Tensor scale_ids = nearest_codes(target - accumulated.detach(), k);
     ids.push_back(scale_ids);
     accumulated = add_scale(accumulated, codes(scale_ids), k);
     loss = loss + torch::mse_loss(accumulated, target) +

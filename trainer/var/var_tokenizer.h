@@ -10,6 +10,7 @@
 #include <torch/torch.h>
 
 #include "trainer/params.h"
+#include "trainer/var/discriminator.h"
 #include "trainer/var/scales.h"
 
 namespace scalelaw::trainer {
@@ -26,6 +27,8 @@ struct VarTokenizerOptions {
   int64_t phis = 4;
   /// Weight β of the commitment loss.
   double commitment = 0.25;
+  /// Weight of the loss of passing for a real image before a discriminator that is trained beside; 0: there is none.
+  double adversarial_weight = 0;
 
   static constexpr int64_t kPatch = 4;
 
@@ -39,6 +42,9 @@ class VarTokenizerImpl : public torch::nn::Module {
 
   const VarTokenizerOptions& options() const { return options_; }
   const Scales& scales() const { return options_.scales; }
+  /// Empty unless `adversarial_weight` is above 0.
+  Discriminator& discriminator() { return discriminator_; }
+  const Discriminator& discriminator() const { return discriminator_; }
 
   /// Images [B, 3, R, R] -> latent f [B, C, S, S], and back.
   torch::Tensor encode_latent(const torch::Tensor& images);
@@ -62,6 +68,8 @@ class VarTokenizerImpl : public torch::nn::Module {
   torch::Tensor add_scale(const torch::Tensor& latent, const torch::Tensor& codes, int64_t k);
   /// f̂ as scale k's token map sees it (area interpolation): [B, C, S, S] -> [B, n(k), C].
   torch::Tensor at_scale(const torch::Tensor& latent, int64_t k) const;
+  /// The code nearest to each token of what is missing at scale k: [B, C, S, S] -> ids [B, n(k)].
+  torch::Tensor nearest_codes(const torch::Tensor& missing, int64_t k) const;
   /// f̂ of no tokens: zeros [batch, C, S, S].
   torch::Tensor empty_latent(int64_t batch) const;
   /// f̂ of all tokens' code vectors [B, T, C] -> [B, C, S, S].
@@ -88,6 +96,7 @@ class VarTokenizerImpl : public torch::nn::Module {
   VarTokenizerOptions options_;
   torch::nn::Sequential encoder_{nullptr}, decoder_{nullptr};
   std::vector<torch::nn::Conv2d> phis_;
+  Discriminator discriminator_{nullptr};
   torch::Tensor codebook_;              // [V, C]
   torch::Tensor usage_;                 // [V] tokens since the last revival
   std::vector<torch::Tensor> area_;     // per scale [S², n(k)]: area interpolation as a matrix

@@ -1,5 +1,7 @@
 #include <algorithm>
 
+#include "trainer/nn/flops.h"
+#include "trainer/scoring/scorer.h"
 #include "trainer/scoring/scoring.h"
 #include "trainer/var/families.h"
 #include "trainer/var/var_tokenizer.h"
@@ -15,6 +17,15 @@ class VarTokenizerFamily : public Family {
  public:
   explicit VarTokenizerFamily(const FamilyContext& context)
       : tokenizer_(VarTokenizerOptions::read(context.params)), device_(context.device), scoring_(context) {
+    feature_weight_ = context.params.number("feature_weight", 0, 0, 100);
+    if (feature_weight_ > 0) {
+      auto scorer = context.inputs.find("scorer");
+      if (scorer == context.inputs.end()) {
+        throw BadRun("feature_weight: needs the artifact `scorer`, whose features it compares");
+      }
+      features_ = load_scorer(scorer->second, context.scenes, device_);
+      for (torch::Tensor& parameter : features_->parameters()) parameter.set_requires_grad(false);
+    }
     tokenizer_->to(device_);
   }
 
@@ -35,6 +46,8 @@ class VarTokenizerFamily : public Family {
   int64_t backbone_params() const override {
     int64_t count = 0;
     for (const torch::Tensor& parameter : tokenizer_->parameters()) count += parameter.numel();
+    if (!tokenizer_->discriminator()) return count;
+    for (const torch::Tensor& parameter : tokenizer_->discriminator()->parameters()) count -= parameter.numel();
     return count;
   }
 
@@ -44,10 +57,28 @@ class VarTokenizerFamily : public Family {
     if (tokenizer_->counted() >= kCountsPerCode * tokenizer_->options().vocabulary) tokenizer_->revive(batch.images);
     torch::Tensor latent = tokenizer_->encode_latent(batch.images);
     VarTokenizerImpl::Quantized quantized = tokenizer_->quantize(latent);
-    torch::Tensor reconstruction = torch::mse_loss(tokenizer_->decode_latent(quantized.latent), batch.images);
+    torch::Tensor images = tokenizer_->decode_latent(quantized.latent);
+    torch::Tensor reconstruction = torch::mse_loss(images, batch.images);
     if (torch::GradMode::is_enabled()) tokenizer_->count_usage(quantized.ids);
-    reconstruction_ = reconstruction.detach();
-    return reconstruction + quantized.loss;
+    parts_ = {{"reconstruction", reconstruction.detach()}};
+    torch::Tensor loss = reconstruction + quantized.loss;
+    if (features_) {
+      torch::Tensor difference = feature_difference(images, batch.images);
+      parts_["feature_loss"] = difference.detach();
+      loss = loss + feature_weight_ * difference;
+    }
+    if (tokenizer_->discriminator()) {
+      DiscriminatorImpl::Losses game = tokenizer_->discriminator()->losses(batch.images, images);
+      parts_["discriminator_loss"] = game.telling.detach();
+      loss = loss + tokenizer_->options().adversarial_weight * game.fooling + game.telling;
+    }
+    return loss;
+  }
+
+  Values training_values() override {
+    Values values;
+    for (const auto& [name, part] : parts_) values[name] = part.item<double>();
+    return values;
   }
 
   /// Codes that are hardly used move.
@@ -55,8 +86,6 @@ class VarTokenizerFamily : public Family {
   bool draws() const override { return true; }
   /// Reconstructions.
   torch::Tensor draw(const Batch& batch) override { return tokenizer_->decode(tokenizer_->encode(batch.images)); }
-
-  Values training_values() override { return {{"reconstruction", reconstruction_.item<double>()}}; }
 
   double evaluation_flops(double forward_flops_per_sample) const override {
     // The loop's 4096 held-out scenes, and the scored ones again.
@@ -87,20 +116,32 @@ class VarTokenizerFamily : public Family {
         next += captions.size(0);
         return tokenizer_->decode(tokenizer_->encode(images));
       };
-      Values scored = scoring_(held_out, reconstruct, [&](double fraction) { progress(0.5 + 0.5 * fraction); });
-      for (const auto& [name, value] : scored) {
-        const bool of_the_images = name == "alignment" || name.starts_with("scorer_") || name.starts_with("external_");
-        if (of_the_images) values[name + "_reconstruction"] = value;
-      }
+      auto scored = [&](double fraction) { progress(0.5 + 0.5 * fraction); };
+      values.merge(scores_of_images(scoring_(held_out, reconstruct, scored), "_reconstruction"));
     }
     return values;
   }
 
  private:
+  // Mean squared distance of unit feature vectors, over the scorer's maps (as LPIPS, Zhang et al. 2018, without learned
+  // weights): what matters to the eye that answers questions counts for more than pixels.
+  torch::Tensor feature_difference(const torch::Tensor& images, const torch::Tensor& real) {
+    UncountedFlops frozen;
+    torch::Tensor difference = torch::zeros({}, images.options());
+    std::vector<torch::Tensor> ours = features_->maps(images), theirs = features_->maps(real);
+    auto unit = [](const torch::Tensor& map) { return map * torch::rsqrt(map.square().sum(1, true) + 1e-6); };
+    for (size_t i = 0; i < ours.size(); ++i) {
+      difference = difference + (unit(ours[i]) - unit(theirs[i])).square().sum(1).mean();
+    }
+    return difference / static_cast<double>(ours.size());
+  }
+
   VarTokenizer tokenizer_;
   torch::Device device_;
   Scoring scoring_;
-  torch::Tensor reconstruction_;
+  double feature_weight_ = 0;
+  ScorerNet features_{nullptr};
+  std::map<std::string, torch::Tensor> parts_;  // of the latest loss
 };
 
 }  // namespace
