@@ -34,9 +34,29 @@ def patchify(images, patch):
     return images.view(b, 3, grid, patch, grid, patch).permute(0, 2, 4, 1, 3, 5).reshape(b, grid * grid, -1)
 
 
+def unpatchify(patches, patch):
+    b, grid = patches.shape[0], eager.RESOLUTION // patch
+    return patches.view(b, grid, grid, 3, patch, patch).permute(0, 3, 1, 4, 2, 5).reshape(b, 3, grid * patch, -1)
+
+
+def sample(model, captions, steps=20, guidance=3.0):
+    """Euler's method with guidance, both halves in one batch: captions -> images."""
+    x = torch.randn(len(captions), *model.positions.shape[:1], model.patch_in.in_features)
+    both = torch.cat([captions, torch.zeros_like(captions)])
+    for i in range(steps):
+        t = 1 - i / steps
+        twice = torch.cat([x, x])
+        velocity = (twice - model(twice, torch.full((len(twice),), t), both)) / t
+        captioned, free = velocity.chunk(2)
+        x = x - torch.lerp(free, captioned, guidance) / steps
+    return unpatchify(x, 4)
+
+
 def main():
     args = eager.arguments("width", "depth")
-    model = Dit(args.width, args.depth, heads=max(1, args.width // 32))
+    model = Dit(args.width, args.depth, heads=max(1, args.width // 32)).to(args.device)
+    if args.images:
+        return eager.draw(args, model, lambda captions: sample(model, captions))
 
     def loss(images, tokens):
         clean = patchify(images, 4)
@@ -47,7 +67,7 @@ def main():
         velocity = (between - model(between, t, tokens)) / t.clamp_min(0.05)[:, None, None]
         return F.mse_loss(velocity, target)
 
-    eager.train(args, model, loss, learning_rate=1e-3, weight_decay=0.01)
+    return eager.train(args, model, loss, learning_rate=1e-3, weight_decay=0.01)
 
 
 if __name__ == "__main__":

@@ -36,11 +36,16 @@ class Block(nn.Module):
     def scores(self, q, k):
         return q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
 
-    def forward(self, x, condition):
+    def forward(self, x, condition, past=None):
+        """`past`: keys and values of the tokens before x, gains those of x."""
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(condition).unsqueeze(1).chunk(6, -1)
         b, t, w = x.shape
         qkv = self.qkv(self.norm1(x) * (1 + scale1) + shift1)
         q, k, v = qkv.view(b, t, 3, self.heads, w // self.heads).permute(2, 0, 3, 1, 4)
+        if past is not None:
+            if past:
+                k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
+            past[:] = k, v
         p = torch.softmax(self.scores(q, k), -1)
         x = x + gate1 * self.out((p @ v).transpose(1, 2).reshape(b, t, w))
         return x + gate2 * self.down(F.gelu(self.up(self.norm2(x) * (1 + scale2) + shift2), approximate="tanh"))
@@ -76,10 +81,17 @@ class TextEncoder(nn.Module):
 def arguments(*sizes):
     """The command line: `sizes`, which say what to build, and how to time it. Sets torch up accordingly."""
     parser = argparse.ArgumentParser()
-    for name in (*sizes, "batch", "steps", "threads"):
+    for name in (*sizes, "threads"):
         parser.add_argument(f"--{name}", type=int, required=True)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--steps", type=int, help="train so many steps")
+    parser.add_argument("--images", type=int, help="or draw so many images at once")
+    parser.add_argument("--rounds", type=int, default=5, help="of which the best counts, in drawing")
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="on cuda under bf16 autocast")
     args = parser.parse_args()
+    if args.device == "cuda":
+        torch.set_default_device("cuda")
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)
     torch.manual_seed(1)
@@ -103,7 +115,8 @@ def train(args, model, loss_of, learning_rate, weight_decay):
     def step():
         rows = torch.randint(0, len(pool), (args.batch,))
         images = pool[rows].float() * (2 / 255) - 1
-        loss = loss_of(images, captions[rows] * (torch.rand(args.batch, 1) >= 0.1))
+        with torch.autocast(args.device, torch.bfloat16, enabled=args.device == "cuda"):
+            loss = loss_of(images, captions[rows] * (torch.rand(args.batch, 1) >= 0.1))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -120,3 +133,19 @@ def train(args, model, loss_of, learning_rate, weight_decay):
         step()
     seconds = now() - begin
     print(json.dumps({"seconds_per_step": seconds / args.steps, "params": sum(p.numel() for p in parameters)}))
+
+
+def draw(args, model, sample):
+    """Times sample(captions [images, LENGTH]) and prints one JSON line."""
+    captions = torch.randint(1, WORDS, (args.images, LENGTH))
+    model.eval()
+    wall, cpu = [], []
+    with torch.no_grad():
+        sample(captions)
+        for _ in range(args.rounds):
+            begin, used = time.perf_counter(), time.process_time()
+            sample(captions)
+            wall.append(time.perf_counter() - begin)
+            cpu.append(time.process_time() - used)
+    print(json.dumps({"wall": min(wall) / args.images, "cpu": min(cpu) / args.images,
+                      "params": sum(p.numel() for p in model.parameters())}))
