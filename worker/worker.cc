@@ -273,8 +273,8 @@ Launch Worker::plan(const v1::Assignment& assignment) const {
   launch.attempt_number = assignment.attempt_number();
   launch.run_fingerprint = run_fingerprint(assignment);
   launch.argv.assign(assignment.command().begin(), assignment.command().end());
-  if (!launch.argv.empty() && launch.argv[0] == "scalelaw-train") {
-    launch.argv[0] = (options_.program.parent_path() / "scalelaw-train").string();
+  if (!launch.argv.empty() && (launch.argv[0] == "scalelaw-train" || launch.argv[0] == "scalelaw-adapt")) {
+    launch.argv[0] = (options_.program.parent_path() / launch.argv[0]).string();
   }
   launch.run_directory = work_dir_.run_directory(launch.run);
   launch.slots = choose_slots(static_cast<int>(std::max(1u, assignment.slots())));

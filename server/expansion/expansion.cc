@@ -7,6 +7,7 @@
 
 #include "server/expansion/canonical_json.h"
 #include "server/expansion/content_key.h"
+#include "server/expansion/source.h"
 #include "server/expansion/validation.h"
 
 namespace scalelaw::server {
@@ -127,7 +128,9 @@ ExpandedStage stage_without_runs(const v1::SweepSpec& sweep, const v1::StageSpec
   stage.study = spec.study().empty() ? sweep.study() : spec.study();
   std::map<std::string, std::string> needs(spec.needs().begin(), spec.needs().end());
   for (const auto& [artifact, producer] : needs) stage.needs.push_back({artifact, stage_index(sweep, producer)});
-  if (spec.family().empty()) {
+  if (spec.has_source()) {
+    stage.command = adapted(spec);
+  } else if (spec.family().empty()) {
     stage.command.assign(spec.command().begin(), spec.command().end());
   } else {
     stage.command = {"scalelaw-train", spec.family()};
@@ -180,6 +183,9 @@ absl::StatusOr<Expansion> expand(const v1::SweepSpec& sweep) {
   for (const v1::StageSpec& spec : sweep.stages()) {
     expansion.stages.push_back(stage_without_runs(sweep, spec));
     expansion.stages.back().runs = runs_of(spec);
+    const std::string stage = fmt::format("stages[{}]", expansion.stages.size() - 1);
+    for (const ExpandedRun& run : expansion.stages.back().runs)
+      if (absl::Status status = check_source(stage, spec, run); !status.ok()) return status;
   }
   for (int index : in_order_of_need(sweep))
     if (absl::Status status = set_content_keys(expansion, index); !status.ok()) return status;

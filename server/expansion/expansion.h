@@ -51,7 +51,7 @@ struct ExpandedStage {
   std::string name;
   std::string study;
   std::vector<ArtifactNeed> needs;
-  /// The argv; `{"scalelaw-train", family}` for the built-in families.
+  /// The argv; `{"scalelaw-train", family}` for the built-in families, `{"scalelaw-adapt", …}` with a source.
   std::vector<std::string> command;
   uint32_t slots = 1;
   std::map<std::string, std::string> labels;

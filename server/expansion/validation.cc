@@ -10,6 +10,7 @@
 
 #include "server/expansion/canonical_json.h"
 #include "server/expansion/families.h"
+#include "server/expansion/source.h"
 
 namespace scalelaw::server {
 namespace {
@@ -27,24 +28,6 @@ bool is_name(const std::string& text) {
   auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
   if (text.empty() || text.size() > kMaxNameLength || !plain(text[0])) return false;
   return std::all_of(text.begin(), text.end(), [&](char c) { return plain(c) || c == '.' || c == '_' || c == '-'; });
-}
-
-absl::Status check_name(const std::string& path, const std::string& name) {
-  if (name.empty()) return invalid(path, "is required");
-  if (!is_name(name)) {
-    return invalid(path, fmt::format("\"{}\" is no name; allowed are up to {} letters, digits, '.', '_' and '-', "
-                                     "starting with a letter or a digit",
-                                     name, kMaxNameLength));
-  }
-  return absl::OkStatus();
-}
-
-// Sweeps can be asked for by id or by name, so a name must not look like an id.
-absl::Status check_sweep_name(const std::string& name) {
-  if (absl::Status status = check_name("name", name); !status.ok()) return status;
-  if (name.find_first_not_of("0123456789") == std::string::npos)
-    return invalid("name", fmt::format("\"{}\" reads like a sweep's number; add a letter", name));
-  return absl::OkStatus();
 }
 
 absl::Status check_value(const std::string& path, const Value& value) {
@@ -70,18 +53,6 @@ absl::Status check_value(const std::string& path, const Value& value) {
     default:
       return absl::OkStatus();
   }
-}
-
-absl::Status check_params(const std::string& path, const Struct& params) {
-  // In the order of their keys: a map's own order differs from run to run, an error must not.
-  std::map<std::string, const Value*> sorted;
-  for (const auto& [key, value] : params.fields()) sorted[key] = &value;
-  for (const auto& [key, value] : sorted) {
-    if (key.empty()) return invalid(path, "a parameter needs a name");
-    absl::Status status = check_value(fmt::format("{}.{}", path, key), *value);
-    if (!status.ok()) return status;
-  }
-  return absl::OkStatus();
 }
 
 absl::Status check_grid(const std::string& stage, const v1::StageSpec& spec) {
@@ -166,7 +137,7 @@ absl::Status check_program(const std::string& stage, const v1::StageSpec& spec) 
                                                   "under command",
                                                   spec.family(), fmt::join(names, ", ")));
   if (command && spec.command(0).empty()) return invalid(stage + ".command[0]", "must name a program");
-  return absl::OkStatus();
+  return check_source(stage, spec);
 }
 
 absl::Status check_resources(const std::string& stage, const v1::StageSpec& spec) {
@@ -242,7 +213,7 @@ absl::Status check_stage(const v1::SweepSpec& sweep, int index) {
 }
 
 absl::Status check_names(const v1::SweepSpec& sweep) {
-  if (auto s = check_sweep_name(sweep.name()); !s.ok()) return s;
+  if (auto s = check_sweep_name("name", sweep.name()); !s.ok()) return s;
   if (sweep.stages().empty()) return invalid("stages", "is empty; a sweep has at least one stage");
   std::set<std::string> names;
   for (int i = 0; i < sweep.stages_size(); ++i) {
@@ -285,6 +256,36 @@ absl::Status check_cycles(const v1::SweepSpec& sweep) {
 }
 
 }  // namespace
+
+absl::Status check_name(const std::string& path, const std::string& name) {
+  if (name.empty()) return invalid(path, "is required");
+  if (!is_name(name)) {
+    return invalid(path, fmt::format("\"{}\" is no name; allowed are up to {} letters, digits, '.', '_' and '-', "
+                                     "starting with a letter or a digit",
+                                     name, kMaxNameLength));
+  }
+  return absl::OkStatus();
+}
+
+// Sweeps can be asked for by id or by name, so a name must not look like an id.
+absl::Status check_sweep_name(const std::string& path, const std::string& name) {
+  if (absl::Status status = check_name(path, name); !status.ok()) return status;
+  if (name.find_first_not_of("0123456789") == std::string::npos)
+    return invalid(path, fmt::format("\"{}\" reads like a sweep's number; add a letter", name));
+  return absl::OkStatus();
+}
+
+absl::Status check_params(const std::string& path, const Struct& params) {
+  // In the order of their keys: a map's own order differs from run to run, an error must not.
+  std::map<std::string, const Value*> sorted;
+  for (const auto& [key, value] : params.fields()) sorted[key] = &value;
+  for (const auto& [key, value] : sorted) {
+    if (key.empty()) return invalid(path, "a parameter needs a name");
+    absl::Status status = check_value(fmt::format("{}.{}", path, key), *value);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
 
 absl::Status invalid(const std::string& path, const std::string& message) {
   return absl::InvalidArgumentError(fmt::format("{}: {}", path, message));

@@ -13,6 +13,12 @@ namespace scalelaw::server {
 /// INVALID_ARGUMENT with `path: what is wrong; what is allowed`.
 absl::Status invalid(const std::string& path, const std::string& message);
 
+/// Up to 64 letters, digits, '.', '_' and '-', beginning with a letter or a digit.
+absl::Status check_name(const std::string& path, const std::string& name);
+absl::Status check_sweep_name(const std::string& path, const std::string& name);
+/// Named, and finite where they are numbers.
+absl::Status check_params(const std::string& path, const google::protobuf::Struct& params);
+
 /// Checks names, needs, commands, parameters, grids, budgets, seeds, resources and retries of all stages, each by
 /// itself and against the others. OK means that `expand` can build the runs; see its errors.
 absl::Status validate(const v1::SweepSpec& sweep);
