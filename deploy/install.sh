@@ -11,7 +11,7 @@ packages=(
   # libraries of the service
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libabsl-dev libboost-dev
   libsqlite3-dev libsqlitecpp-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libssl-dev
-  libeigen3-dev prometheus-cpp-dev
+  libeigen3-dev prometheus-cpp-dev libre2-dev
   # the trainers: libtorch, a fast BLAS and gloo for it; images and archives; the data
   libtorch-dev libopenblas0-pthread libgloo-dev
   libpng-dev libturbojpeg0-dev libarchive-dev zlib1g-dev dataset-fashion-mnist
@@ -21,7 +21,7 @@ packages=(
 # The dashboard is built with npm; a Node from elsewhere brings its own, beside which Debian's cannot be installed.
 command -v npm >/dev/null || packages+=(nodejs npm)
 if [ "${1:-}" = --test ]; then
-  packages+=(libgtest-dev libgmock-dev python3 python3-grpcio python3-grpc-tools python3-protobuf python3-torch)
+  packages+=(libgtest-dev libgmock-dev python3 python3-grpcio python3-grpc-tools python3-protobuf python3-optuna python3-torch)
   # the dashboard's browser; promtool
   packages+=(chromium prometheus)
 fi

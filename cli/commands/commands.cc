@@ -19,9 +19,10 @@ CLI::App& add_command(CLI::App& app, const std::string& name, const std::string&
 namespace {
 /// How `--help` lists the commands.
 const std::vector<std::pair<const char*, std::vector<const char*>>> kGroups = {
-    {"Training", {"up", "submit", "status", "watch", "cancel", "runs", "logs", "retry", "workers"}},
+    {"Training", {"up", "init", "submit", "status", "watch", "cancel", "runs", "logs", "retry", "workers"}},
     {"Laws", {"fit", "forms", "laws", "predict", "verify", "rank", "approaches", "diagnose"}},
     {"What laws are for", {"optimal", "compare", "plan", "plot"}},
+    {"Other tools", {"import", "export"}},
     {"Shell", {"completion"}}};
 }  // namespace
 
@@ -39,12 +40,15 @@ int run(int argc, char** argv) {
                   kExitCodes));
   app.require_subcommand(1);
   app.fallthrough();
+  add_init_command(app, session);
   add_sweep_commands(app, session);
   add_run_commands(app, session);
   add_law_commands(app, session);
   add_use_commands(app, session);
   add_choice_commands(app, session);
   add_plot_command(app, session);
+  add_import_command(app, session);
+  add_export_command(app, session);
   add_worker_commands(app, session);
   add_up_command(app, session);
   add_completion_command(app, session);

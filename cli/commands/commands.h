@@ -11,6 +11,8 @@ namespace scalelaw::cli {
 /// The whole program: parses the arguments, runs the command, returns an `Exit`.
 int run(int argc, char** argv);
 
+/// init.
+void add_init_command(CLI::App& app, Session& session);
 /// submit, status, watch, cancel.
 void add_sweep_commands(CLI::App& app, Session& session);
 /// runs, logs, retry.
@@ -23,6 +25,13 @@ void add_law_commands(CLI::App& app, Session& session);
 void add_use_commands(CLI::App& app, Session& session);
 /// rank, approaches, diagnose.
 void add_choice_commands(CLI::App& app, Session& session);
+/// import.
+void add_import_command(CLI::App& app, Session& session);
+/// export.
+void add_export_command(CLI::App& app, Session& session);
+/// Draws the figures of a study's metrics into a folder and prints their paths.
+void plot_study(Session& session, const std::string& study, const std::vector<std::string>& metrics,
+                const std::string& folder);
 /// plot.
 void add_plot_command(CLI::App& app, Session& session);
 /// up.

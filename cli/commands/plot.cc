@@ -201,6 +201,15 @@ void plot(Session& session, PlotOptions options) {
 
 }  // namespace
 
+void plot_study(Session& session, const std::string& study, const std::vector<std::string>& metrics,
+                const std::string& folder) {
+  PlotOptions options;
+  options.study = study;
+  options.metrics = metrics;
+  options.out = folder;
+  plot(session, std::move(options));
+}
+
 void add_plot_command(CLI::App& app, Session& session) {
   auto options = std::make_shared<PlotOptions>();
   CLI::App& command =

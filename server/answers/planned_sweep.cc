@@ -42,6 +42,10 @@ class Builder {
                                     [&](const v1::StageSpec& one) { return one.name() == model.stage(); });
     if (stage == origin->stages().end())
       return absl::DataLossError(fmt::format("sweep {} has no stage {}", model.sweep_id(), model.stage()));
+    if (stage->family().empty() && stage->command().empty())
+      return absl::FailedPreconditionError(
+          fmt::format("run {} ({}) was imported, and how to train another is not known here; write the sweep by hand",
+                      model.id(), model.name()));
     v1::StageSpec base = *stage;
     for (auto& [artifact, producer] : *base.mutable_needs()) producer = bring(*origin, producer);
     base.set_study(model.study());

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 namespace scalelaw::server {
 
 namespace {
@@ -81,6 +83,25 @@ Catalog::Entry Catalog::enter(v1::SweepSpec spec, Expansion expansion, std::stri
   entry.stored.spec = std::move(spec);
   entry.stored.expansion = std::move(expansion);
   entry.stored.idempotency_key = std::move(idempotency_key);
+  return entry;
+}
+
+ImportedRuns Catalog::enter(v1::ImportRunsRequest request) {
+  ImportedRuns entry;
+  entry.idempotency_key = fmt::format("import {} {}", request.study(), request.sweep());
+  const auto [sweep, new_sweep] = keys_.try_emplace(entry.idempotency_key);
+  if (new_sweep) sweep->second = SweepId{++last_sweep_.value};
+  entry.sweep = sweep->second;
+  entry.new_sweep = new_sweep;
+  for (const v1::ImportedRun& run : request.runs()) {
+    const std::string content = fmt::format("{} {}", entry.idempotency_key, run.key());
+    const auto [known, is_new] = runs_.try_emplace({request.study(), content});
+    if (is_new) known->second = RunId{++last_run_.value};
+    entry.run_ids.push_back(known->second);
+    entry.content_keys.push_back(content);
+    entry.is_new.push_back(is_new);
+  }
+  entry.request = std::move(request);
   return entry;
 }
 

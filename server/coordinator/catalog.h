@@ -28,6 +28,8 @@ class Catalog {
   };
   /// Gives ids to the sweep and to its new runs.
   Entry enter(v1::SweepSpec spec, Expansion expansion, std::string idempotency_key);
+  /// The same for runs that were trained elsewhere; those that were imported before keep theirs.
+  ImportedRuns enter(v1::ImportRunsRequest request);
 
  private:
   using Content = std::pair<std::string, std::string>;

@@ -108,6 +108,15 @@ class Coordinator::Impl {
     schedule_tick();
   }
 
+  void import(v1::ImportRunsRequest request, const std::function<void(absl::StatusOr<Imported>)>& done) {
+    if (absl::Status health = store_.health(); !health.ok()) return done(health);
+    ImportedRuns imported = catalog_.enter(std::move(request));
+    const Imported answer{imported.sweep,
+                          static_cast<int>(std::count(imported.is_new.begin(), imported.is_new.end(), true))};
+    store_.import(std::move(imported),
+                  [done, answer](const absl::Status& status) { status.ok() ? done(answer) : done(status); });
+  }
+
   void cancel(SweepId sweep, Done done) {
     if (!scheduler_.knows(sweep)) {
       done(absl::NotFoundError(fmt::format("sweep: there is no sweep {}", sweep.value)));
@@ -486,6 +495,10 @@ void Coordinator::submit(v1::SweepSpec spec, Expansion expansion, std::string id
   impl_->post([impl = impl_.get(), spec = std::move(spec), expansion = std::move(expansion),
                key = std::move(idempotency_key), dry_run,
                done = std::move(done)] { impl->submit(spec, expansion, key, dry_run, done); });
+}
+void Coordinator::import(v1::ImportRunsRequest request, std::function<void(absl::StatusOr<Imported>)> done) {
+  impl_->post(
+      [impl = impl_.get(), request = std::move(request), done = std::move(done)] { impl->import(request, done); });
 }
 void Coordinator::cancel(SweepId sweep, Done done) {
   impl_->post([impl = impl_.get(), sweep, done = std::move(done)] { impl->cancel(sweep, done); });

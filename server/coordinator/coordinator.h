@@ -55,6 +55,12 @@ class Coordinator {
   /// `done` comes after the commit. The same non-empty key gives the same sweep again.
   void submit(v1::SweepSpec spec, Expansion expansion, std::string idempotency_key, bool dry_run,
               std::function<void(absl::StatusOr<Submitted>)> done);
+  struct Imported {
+    SweepId sweep;
+    int added = 0;
+  };
+  /// Stores runs that were trained elsewhere; see Runs.Import. The request has been checked.
+  void import(v1::ImportRunsRequest request, std::function<void(absl::StatusOr<Imported>)> done);
   /// OK for a sweep that has ended already. NOT_FOUND.
   void cancel(SweepId sweep, Done done);
   /// NOT_FOUND, FAILED_PRECONDITION; see Scheduler::may_retry.

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "server/expansion/import_validation.h"
 #include "server/rpc/polled_stream.h"
 #include "server/rpc/status.h"
 
@@ -156,6 +157,23 @@ grpc::ServerUnaryReactor* RunsService::Retry(grpc::CallbackServerContext* contex
       status = run.status();
     }
     reactor->Finish(to_grpc(status));
+  });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* RunsService::Import(grpc::CallbackServerContext* context,
+                                              const v1::ImportRunsRequest* request, v1::ImportRunsResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  if (absl::Status status = validate(*request); !status.ok()) {
+    reactor->Finish(to_grpc(status));
+    return reactor;
+  }
+  coordinator_.import(*request, [reactor, response](const absl::StatusOr<Coordinator::Imported>& imported) {
+    if (imported.ok()) {
+      response->set_sweep_id(imported->sweep.value);
+      response->set_added(imported->added);
+    }
+    reactor->Finish(to_grpc(imported.status()));
   });
   return reactor;
 }

@@ -23,6 +23,8 @@ class RunsService final : public v1::Runs::CallbackService {
                                                const v1::GetLogsRequest* request) override;
   grpc::ServerUnaryReactor* Retry(grpc::CallbackServerContext* context, const v1::RetryRunRequest* request,
                                   v1::Run* response) override;
+  grpc::ServerUnaryReactor* Import(grpc::CallbackServerContext* context, const v1::ImportRunsRequest* request,
+                                   v1::ImportRunsResponse* response) override;
 
  private:
   Store& store_;

@@ -6,7 +6,6 @@
 
 namespace scalelaw::server {
 
-namespace {
 int64_t study_id(Connection& connection, const std::string& name) {
   connection.run("INSERT OR IGNORE INTO studies (name) VALUES (?1)", name);
   Query query = connection.query("SELECT id FROM studies WHERE name = ?1", name);
@@ -14,6 +13,7 @@ int64_t study_id(Connection& connection, const std::string& name) {
   return query.long_integer(0);
 }
 
+namespace {
 struct BudgetColumns {
   std::optional<std::string> kind;
   std::optional<double> amount;

@@ -8,6 +8,8 @@
 
 namespace scalelaw::server {
 
+/// The id of a study, which is made if there is none of this name.
+int64_t study_id(Connection& connection, const std::string& name);
 /// `now_ms`: milliseconds since 1970, kept as the time of each change.
 void write_sweep(Connection& connection, const NewSweep& sweep, int64_t now_ms);
 void write_decisions(Connection& connection, const Decisions& decisions, int64_t now_ms);

@@ -10,6 +10,7 @@
 
 #include "server/store/curve_reads.h"
 #include "server/store/directory_lock.h"
+#include "server/store/imported_runs.h"
 #include "server/store/ingest.h"
 #include "server/store/law_reads.h"
 #include "server/store/migrations.h"
@@ -120,6 +121,15 @@ void Store::submit(NewSweep sweep, Decisions decisions, Committed committed) {
       [sweep = std::move(sweep), decisions = std::move(decisions), now = now_ms()](Connection& connection) {
         write_sweep(connection, sweep, now);
         write_decisions(connection, decisions, now);
+        return absl::OkStatus();
+      },
+      std::move(committed));
+}
+
+void Store::import(ImportedRuns imported, Committed committed) {
+  impl_->writer.enqueue(
+      [imported = std::move(imported), now = now_ms()](Connection& connection) {
+        write_imported(connection, imported, now);
         return absl::OkStatus();
       },
       std::move(committed));

@@ -54,6 +54,17 @@ struct NewSweep {
   std::vector<bool> reused;
 };
 
+/// Runs that were trained elsewhere; `run_ids[i]`, `content_keys[i]` and `is_new[i]` belong to the request's i-th run.
+struct ImportedRuns {
+  SweepId sweep;
+  bool new_sweep = false;
+  std::string idempotency_key;
+  v1::ImportRunsRequest request;
+  std::vector<RunId> run_ids;
+  std::vector<std::string> content_keys;
+  std::vector<bool> is_new;
+};
+
 struct KnownWorker {
   WorkerId id;
   std::string uid;
@@ -193,6 +204,7 @@ class Store {
   void apply(Decisions decisions, Committed committed);
   /// Stores a sweep and what the scheduler decided about it, all or nothing.
   void submit(NewSweep sweep, Decisions decisions, Committed committed);
+  void import(ImportedRuns imported, Committed committed);
   void save_worker(KnownWorker worker, Committed committed);
   /// Last seen, milliseconds since 1970.
   void touch_workers(std::vector<std::pair<WorkerId, int64_t>> seen);

@@ -26,6 +26,22 @@ stages:
 """
 
 
+class NewSweeps(unittest.TestCase):
+    def test_what_init_writes_is_accepted_and_never_written_over(self):
+        service = self.enterContext(Service()).start_server()
+        for options, runs in ([], 13), (["--script"], 12):
+            file = service.root / f"mine{len(options)}.yaml"
+            service.cli("init", file, *options)
+            text = file.read_text()
+            self.assertIn(f"scalelaw submit {file} --wait", text)
+            planned = service.json("submit", file, "--dry-run")
+            self.assertEqual(len(planned["runs"]), runs)
+            refused = service.cli("init", file, check=False)
+            self.assertEqual(refused.returncode, 2)
+            self.assertIn("--force", refused.stderr)
+            self.assertEqual(file.read_text(), text)
+
+
 class BadSweeps(unittest.TestCase):
     def setUp(self):
         self.service = self.enterContext(Service()).start_server()
