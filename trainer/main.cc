@@ -187,9 +187,11 @@ int main_checked(int argc, char** argv) {
   app.add_flag("--json", arguments.json, "describe as JSON");
   app.add_option("--set", arguments.settings, "NAME=VALUE, a parameter of the family (repeatable)")
       ->expected(1)
+      ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--input", arguments.inputs, "NAME=PATH, an artifact of an earlier run (repeatable)")
       ->expected(1)
+      ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   auto* flops =
       app.add_option("--budget-flops", arguments.flops, "train for this many FLOPs")->check(CLI::PositiveNumber);

@@ -132,6 +132,11 @@ TEST(Run, AUnetTrainsOnScenesFromItsPresetWithTGate) {
   EXPECT_NE(pooled.run("diffusion-dit").errors.find("tgate_step: T-GATE needs cross-attention"), std::string::npos);
 }
 
+TEST(Run, OptionsMayComeBeforeTheFamily) {
+  Ended ended = TrainerRun(tiny_dit()).run("--set batch=8 --input scorer=scorer.pt describe diffusion-dit");
+  EXPECT_EQ(ended.exit_code, 0) << ended.errors;
+}
+
 TEST(Run, RecomputedActivationsGiveTheSameCurve) {
   TrainerRun plain(tiny_dit()), recomputing(tiny_dit({{"recompute", true}}));
   ASSERT_EQ(plain.run("diffusion-dit").exit_code, 0);

@@ -276,6 +276,13 @@ TEST(VarSampling, TopKAndTopPKeepTheLikeliest) {
   EXPECT_EQ(draw_tokens(logits, 0, 0).max().item<int64_t>(), 0);
   Tensor counts = torch::bincount(draw_tokens(logits, 0, 1), {}, 4).to(torch::kDouble) / 2000;
   EXPECT_TRUE(counts.allclose(torch::tensor({0.5, 0.3, 0.15, 0.05}, torch::kDouble), 0, 0.05));
+  // Of what is kept each as likely as before, whether the row is sorted (top_k) or not.
+  Tensor kept = torch::tensor({0.5, 0.3, 0.15, 0.0}, torch::kDouble) / 0.95;
+  for (int64_t top_k : {0, 4}) {
+    Tensor some = torch::bincount(draw_tokens(logits, top_k, 0.9), {}, 4).to(torch::kDouble) / 2000;
+    EXPECT_EQ(some[3].item<double>(), 0) << top_k;
+    EXPECT_TRUE(some.allclose(kept, 0, 0.05)) << top_k;
+  }
 }
 
 TEST(VarSampling, GuidanceGrowsFromNothingAtTheFirstScale) {

@@ -1,7 +1,7 @@
 #include "trainer/var/var_sampling.h"
 
 #include <algorithm>
-#include <limits>
+#include <numeric>
 
 namespace scalelaw::trainer {
 
@@ -13,7 +13,61 @@ VarSampling VarSampling::read(Params& params) {
   return sampling;
 }
 
+namespace {
+
+/// Least share of draws that `draw_likely` must keep to be worth it.
+constexpr double kWorthTrying = 0.5;
+
+// Token of [0, count) by its probability; `random` in [0, 1).
+int64_t token_at(const float* probabilities, int64_t count, float random) {
+  float left = random * std::accumulate(probabilities, probabilities + count, 0.0F);
+  for (int64_t token = 0; token + 1 < count; ++token) {
+    left -= probabilities[token];
+    if (left < 0) return token;
+  }
+  return count - 1;
+}
+
+// What all that is likelier holds.
+double mass_before(const float* probabilities, int64_t count, int64_t token) {
+  float sum = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const bool first =
+        probabilities[i] > probabilities[token] || (probabilities[i] == probabilities[token] && i < token);
+    sum += first ? probabilities[i] : 0.0F;
+  }
+  return sum;
+}
+
+// From the fewest tokens that hold top_p, without finding them: a draw from all counts if it is one of them. Sorting
+// every row would take longer than the model.
+torch::Tensor draw_likely(const torch::Tensor& logits, double top_p) {
+  const torch::Tensor probabilities = logits.softmax(1).to(torch::kFloat).contiguous();
+  const int64_t count = probabilities.size(1);
+  torch::Tensor tokens = torch::empty({probabilities.size(0)}, torch::kLong);
+  std::vector<int64_t> open(static_cast<size_t>(probabilities.size(0)));
+  std::iota(open.begin(), open.end(), 0);
+  while (!open.empty()) {
+    const torch::Tensor random = torch::rand({static_cast<int64_t>(open.size())});
+    std::vector<int64_t> refused;
+    for (size_t i = 0; i < open.size(); ++i) {
+      const float* row = probabilities.data_ptr<float>() + open[i] * count;
+      const int64_t token = token_at(row, count, random.data_ptr<float>()[i]);
+      if (mass_before(row, count, token) < top_p) {
+        tokens.data_ptr<int64_t>()[open[i]] = token;
+      } else {
+        refused.push_back(open[i]);
+      }
+    }
+    open = std::move(refused);
+  }
+  return tokens;
+}
+
+}  // namespace
+
 torch::Tensor draw_tokens(const torch::Tensor& logits, int64_t top_k, double top_p) {
+  if (logits.device().is_cpu() && top_k == 0 && top_p >= kWorthTrying) return draw_likely(logits, top_p);
   int64_t kept = top_k > 0 ? std::min(top_k, logits.size(1)) : logits.size(1);
   auto [sorted, tokens] = logits.topk(kept, 1);
   torch::Tensor probabilities = sorted.softmax(1);
