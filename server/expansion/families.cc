@@ -7,7 +7,8 @@ const std::vector<BuiltInFamily>& built_in_families() {
       {"scorer", {}, {}, "scorer"},
       {"var-tokenizer", {}, {"scorer"}, "tokenizer"},
       {"var", {"tokenizer"}, {"scorer"}, "model"},
-      {"diffusion-dit", {}, {"scorer"}, "model"},
+      {"diffusion-dit", {}, {"scorer", "text"}, "model"},
+      {"diffusion-unet", {}, {"scorer", "text"}, "model"},
   };
   return families;
 }

@@ -86,7 +86,7 @@ TEST(SweepFileError, UnknownKeysAreShownWithTheNearestKnownOne) {
                   "  - name: a\n"
                   "    budgt: {flops: 1e11}\n"),
             "s.yaml:4:5: stages[0]: unknown key \"budgt\", did you mean \"budget\"?; allowed are name, study, needs, "
-            "family, command, params, grid, list, budget, seeds, resources, retries, holdout\n"
+            "family, command, params, grid, list, budget, seeds, resources, retries, holdout, source\n"
             "    4 |     budgt: {flops: 1e11}\n"
             "      |     ^");
   EXPECT_THAT(error("nam: s"),

@@ -173,7 +173,8 @@ TEST(ExpansionError, FamilyOrCommandButNotBoth) {
     return error(sweep(R"(name: "s" study: "t" stages { name: "a" )" + fields + "}"));
   };
   EXPECT_EQ(stage(""),
-            "stages[0].family: is required, or a command; the families are scorer, var-tokenizer, var, diffusion-dit");
+            "stages[0].family: is required, or a command; the families are scorer, var-tokenizer, var, diffusion-dit, "
+            "diffusion-unet");
   EXPECT_THAT(stage(R"(family: "scorer" command: "x")"), StartsWith("stages[0].command: give either"));
   EXPECT_THAT(stage(R"(family: "vae")"),
               StartsWith(R"(stages[0].family: there is no "vae"; the families are scorer, var-tokenizer, var, )"));

@@ -108,7 +108,9 @@ TEST_F(Import, WhatIsWrongIsNamedAndNothingIsStored) {
           "runs[1].curves[m].points[0].step: must be at least 0");
   refused("runs { key: 'b' curves { metric: 'm' points { value: nan } } }", "points[0].value: must be a finite number");
   refused("runs { key: 'b' curves { } }", "runs[0].curves.metric: is required");
-  refused("study: 'no study' " + run_text("a", 1), "study: \"no study\" is no name");
+  v1::ImportRunsRequest nameless = request(run_text("a", 1));
+  nameless.set_study("no study");
+  EXPECT_THAT(import(nameless).error_message(), HasSubstr("study: \"no study\" is no name"));
   EXPECT_TRUE(store->studies()->empty());
 }
 
