@@ -65,6 +65,8 @@ std::string rfc3339(const google::protobuf::Timestamp& time) {
                      utc.tm_hour, utc.tm_min, utc.tm_sec, time.nanos() / 1'000'000);
 }
 
+ordered_json fields_object(const Message& message);
+
 ordered_json message_value(const Message& message) {
   if (message.GetDescriptor() == google::protobuf::Timestamp::descriptor())
     return rfc3339(static_cast<const google::protobuf::Timestamp&>(message));
@@ -72,7 +74,7 @@ ordered_json message_value(const Message& message) {
     return to_json(static_cast<const google::protobuf::Struct&>(message));
   if (message.GetDescriptor() == google::protobuf::Value::descriptor())
     return to_json(static_cast<const google::protobuf::Value&>(message));
-  return scalelaw::to_json(message);
+  return fields_object(message);
 }
 
 ordered_json singular(const Message& message, const FieldDescriptor& field) {
@@ -143,6 +145,25 @@ ordered_json map_object(const Message& message, const FieldDescriptor& field) {
   return sorted;
 }
 
+ordered_json fields_object(const Message& message) {
+  const Reflection& reflection = *message.GetReflection();
+  const google::protobuf::Descriptor& descriptor = *message.GetDescriptor();
+  ordered_json object = ordered_json::object();
+  for (int i = 0; i < descriptor.field_count(); ++i) {
+    const FieldDescriptor& field = *descriptor.field(i);
+    if (field.is_map()) {
+      object[field.name()] = map_object(message, field);
+    } else if (field.is_repeated()) {
+      ordered_json list = ordered_json::array();
+      for (int j = 0; j < reflection.FieldSize(message, &field); ++j) list.push_back(element(message, field, j));
+      object[field.name()] = std::move(list);
+    } else if (!field.has_presence() || reflection.HasField(message, &field)) {
+      object[field.name()] = singular(message, field);
+    }
+  }
+  return object;
+}
+
 }  // namespace
 
 std::string short_name(const EnumValueDescriptor& value) {
@@ -160,22 +181,7 @@ std::string short_name(const EnumValueDescriptor& value) {
 }
 
 ordered_json to_json(const Message& message) {
-  const Reflection& reflection = *message.GetReflection();
-  const google::protobuf::Descriptor& descriptor = *message.GetDescriptor();
-  ordered_json object = ordered_json::object();
-  for (int i = 0; i < descriptor.field_count(); ++i) {
-    const FieldDescriptor& field = *descriptor.field(i);
-    if (field.is_map()) {
-      object[field.name()] = map_object(message, field);
-    } else if (field.is_repeated()) {
-      ordered_json list = ordered_json::array();
-      for (int j = 0; j < reflection.FieldSize(message, &field); ++j) list.push_back(element(message, field, j));
-      object[field.name()] = std::move(list);
-    } else if (!field.has_presence() || reflection.HasField(message, &field)) {
-      object[field.name()] = singular(message, field);
-    }
-  }
-  return object;
+  return message_value(message);
 }
 
 }  // namespace scalelaw

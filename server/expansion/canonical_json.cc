@@ -2,63 +2,27 @@
 
 #include <cmath>
 #include <cstdint>
-#include <map>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
+
+#include "proto/message_json.h"
 
 namespace scalelaw::server {
 namespace {
 
-using google::protobuf::Value;
-using nlohmann::json;
-
 constexpr double kExactIntegers = 9007199254740992.0;  // 2^53
 
-json to_json(const google::protobuf::Struct& value);
-
-json to_json(const Value& value) {
-  switch (value.kind_case()) {
-    case Value::kNumberValue: {
-      double number = value.number_value();
-      if (number == std::trunc(number) && std::fabs(number) <= kExactIntegers) return static_cast<int64_t>(number);
-      return number;
-    }
-    case Value::kStringValue:
-      return value.string_value();
-    case Value::kBoolValue:
-      return value.bool_value();
-    case Value::kStructValue:
-      return to_json(value.struct_value());
-    case Value::kListValue: {
-      json list = json::array();
-      for (const Value& element : value.list_value().values()) list.push_back(to_json(element));
-      return list;
-    }
-    case Value::kNullValue:
-    case Value::KIND_NOT_SET:
-      break;
-  }
-  return nullptr;
-}
-
-json to_json(const google::protobuf::Struct& value) {
-  json object = json::object();  // sorted by key
-  for (const auto& [key, field] : value.fields()) object[key] = to_json(field);
-  return object;
-}
-
-std::string dump(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+std::string dump(const google::protobuf::Message& value) {
+  return to_json(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace
 
 std::string canonical_json(const google::protobuf::Struct& value) {
-  return dump(to_json(value));
+  return dump(value);
 }
-std::string canonical_json(const Value& value) {
-  return dump(to_json(value));
+std::string canonical_json(const google::protobuf::Value& value) {
+  return dump(value);
 }
 
 std::string short_number(double value, double scientific_from) {

@@ -65,5 +65,13 @@ TEST(Json, NestedMessagesAndListsOfNumbers) {
   EXPECT_EQ(to_json(snapshot)["sweep"]["runs"]["total"], 3);
 }
 
+TEST(Json, AValueByItselfIsTheJsonThatItStandsFor) {
+  google::protobuf::Value value;
+  value.mutable_list_value()->add_values()->set_number_value(64);
+  value.mutable_list_value()->add_values()->set_string_value("x");
+  EXPECT_EQ(to_json(value).dump(), R"([64,"x"])");
+  EXPECT_EQ(to_json(google::protobuf::Struct()).dump(), "{}");
+}
+
 }  // namespace
 }  // namespace scalelaw
