@@ -11,10 +11,6 @@
 namespace scalelaw::cli {
 namespace {
 
-bool blank(std::string_view cell) {
-  return cell.empty();
-}
-
 /// The columns whose cells are all numbers or empty.
 std::map<std::string, Eigen::ArrayXd> number_columns(const CsvTable& table) {
   std::map<std::string, Eigen::ArrayXd> columns;
@@ -46,14 +42,14 @@ void add_params(const CsvTable& table, const std::map<std::string, std::vector<E
     std::string_view value;
     for (const Eigen::Index row : members) {
       const std::string_view cell = table.cell(row, column);
-      if (blank(cell)) continue;
-      if (!blank(value) && cell != value) return;
+      if (cell.empty()) continue;
+      if (!value.empty() && cell != value) return;
       value = cell;
     }
   }
   for (const auto& [key, members] : rows)
     for (const Eigen::Index row : members)
-      if (!blank(table.cell(row, column))) runs[key].params[column] = table.cell(row, column);
+      if (!table.cell(row, column).empty()) runs[key].params[column] = table.cell(row, column);
 }
 
 ForeignRuns in_order(const std::vector<std::string>& keys, std::map<std::string, ForeignRun> runs) {

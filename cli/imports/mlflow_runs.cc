@@ -1,29 +1,14 @@
 #include <cmath>
 #include <map>
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include "cli/imports/foreign_database.h"
 #include "cli/imports/foreign_run.h"
 
 namespace scalelaw::cli {
 namespace {
 
-absl::Status check_experiment(SQLite::Database& database, const ForeignSource& source) {
-  if (source.experiment.empty()) return absl::OkStatus();
-  std::vector<std::string> names;
-  SQLite::Statement row(database, "SELECT name FROM experiments ORDER BY name");
-  while (row.executeStep()) {
-    names.push_back(row.getColumn(0).getString());
-    if (names.back() == source.experiment) return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(fmt::format("--experiment: {} has no '{}'; there are: {}", source.path,
-                                                source.experiment, fmt::join(names, ", ")));
-}
-
 absl::StatusOr<ForeignRuns> read(SQLite::Database& database, const ForeignSource& source) {
-  if (auto s = check_experiment(database, source); !s.ok()) return s;
+  if (auto s = check_experiment(database, source, "SELECT name FROM experiments ORDER BY name"); !s.ok()) return s;
   ForeignRuns result;
   std::map<std::string, size_t> places;
   SQLite::Statement row(database,

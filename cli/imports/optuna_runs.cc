@@ -2,7 +2,6 @@
 #include <map>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "cli/imports/foreign_database.h"
@@ -23,18 +22,6 @@ std::string param_text(double value, const std::string& distribution) {
       return choices[place].is_string() ? choices[place].get<std::string>() : choices[place].dump();
   }
   return fmt::format("{}", value);
-}
-
-absl::Status check_study(SQLite::Database& database, const ForeignSource& source) {
-  if (source.experiment.empty()) return absl::OkStatus();
-  std::vector<std::string> names;
-  SQLite::Statement row(database, "SELECT study_name FROM studies ORDER BY study_name");
-  while (row.executeStep()) {
-    names.push_back(row.getColumn(0).getString());
-    if (names.back() == source.experiment) return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(fmt::format("--experiment: {} has no study '{}'; there are: {}", source.path,
-                                                source.experiment, fmt::join(names, ", ")));
 }
 
 struct Trials {
@@ -111,7 +98,8 @@ void read_values(SQLite::Database& database, Trials& trials) {
 
 absl::StatusOr<ForeignRuns> read_optuna_runs(const ForeignSource& source) {
   return read_database(source.path, "Optuna", [&](SQLite::Database& database) -> absl::StatusOr<ForeignRuns> {
-    if (auto s = check_study(database, source); !s.ok()) return s;
+    if (auto s = check_experiment(database, source, "SELECT study_name FROM studies ORDER BY study_name"); !s.ok())
+      return s;
     Trials trials;
     read_trials(database, source, trials);
     read_params(database, trials);

@@ -8,7 +8,7 @@
 namespace scalelaw::server {
 
 namespace {
-void write_sweep_row(Connection& connection, const ImportedRuns& imported, int64_t now_ms) {
+void write_sweep_row(Connection& connection, const ImportedRuns& imported, int64_t study, int64_t now_ms) {
   v1::SweepSpec spec;
   spec.set_name(imported.request.sweep());
   spec.set_study(imported.request.study());
@@ -16,8 +16,8 @@ void write_sweep_row(Connection& connection, const ImportedRuns& imported, int64
   connection.run(
       "INSERT INTO sweeps (id, name, study_id, state, spec, idempotency_key, max_parallel, submitted_ms, finished_ms) "
       "VALUES (?1, ?2, ?3, 'succeeded', CAST(?4 AS BLOB), ?5, 0, ?6, ?6)",
-      imported.sweep.value, imported.request.sweep(), study_id(connection, imported.request.study()),
-      spec.SerializeAsString(), imported.idempotency_key, now_ms);
+      imported.sweep.value, imported.request.sweep(), study, spec.SerializeAsString(), imported.idempotency_key,
+      now_ms);
   connection.run("INSERT INTO stages (sweep_id, position, name) VALUES (?1, 0, ?2)", imported.sweep.value,
                  kImportedStage);
 }
@@ -26,7 +26,7 @@ std::optional<int64_t> milliseconds(bool known, const google::protobuf::Timestam
   return known ? std::optional(time.seconds() * 1000 + time.nanos() / 1'000'000) : std::nullopt;
 }
 
-void write_run_row(Connection& connection, const ImportedRuns& imported, size_t i, int64_t now_ms) {
+void write_run_row(Connection& connection, const ImportedRuns& imported, int64_t study, size_t i, int64_t now_ms) {
   const v1::ImportedRun& run = imported.request.runs(static_cast<int>(i));
   const std::optional<int64_t> params = run.model_params() > 0 ? std::optional(run.model_params()) : std::nullopt;
   connection.run(
@@ -36,10 +36,9 @@ void write_run_row(Connection& connection, const ImportedRuns& imported, size_t 
       "ON CONFLICT (id) DO UPDATE SET name = excluded.name, params = excluded.params, seed = excluded.seed, "
       "holdout = excluded.holdout, state = excluded.state, model_params = excluded.model_params, "
       "started_ms = excluded.started_ms, finished_ms = excluded.finished_ms",
-      imported.run_ids[i].value, study_id(connection, imported.request.study()), imported.content_keys[i],
-      imported.sweep.value, run.name().empty() ? run.key() : run.name(), canonical_json(run.params()), run.seed(),
-      run.holdout() ? 1 : 0, std::string(run.failed() ? "failed" : "succeeded"), params,
-      milliseconds(run.has_started(), run.started()),
+      imported.run_ids[i].value, study, imported.content_keys[i], imported.sweep.value,
+      run.name().empty() ? run.key() : run.name(), canonical_json(run.params()), run.seed(), run.holdout() ? 1 : 0,
+      std::string(run.failed() ? "failed" : "succeeded"), params, milliseconds(run.has_started(), run.started()),
       milliseconds(run.has_finished(), run.finished()).value_or(now_ms));
   if (!imported.is_new[i]) return;
   connection.run(
@@ -71,10 +70,11 @@ void write_curve(Connection& connection, RunId run, const v1::Curve& curve) {
 }  // namespace
 
 void write_imported(Connection& connection, const ImportedRuns& imported, int64_t now_ms) {
-  if (imported.new_sweep) write_sweep_row(connection, imported, now_ms);
+  const int64_t study = study_id(connection, imported.request.study());
+  if (imported.new_sweep) write_sweep_row(connection, imported, study, now_ms);
   for (size_t i = 0; i < imported.run_ids.size(); ++i) {
     const RunId run = imported.run_ids[i];
-    write_run_row(connection, imported, i, now_ms);
+    write_run_row(connection, imported, study, i, now_ms);
     for (const v1::Curve& curve : imported.request.runs(static_cast<int>(i)).curves()) {
       write_curve(connection, run, curve);
     }
