@@ -151,7 +151,8 @@ std::string laws_latex(const std::vector<v1::Law>& laws) {
     std::vector<std::string> parameters;
     for (const v1::Parameter& p : law.parameters()) {
       std::string one = fmt::format("${} = {}", latex_symbol(p.name()), latex_number(p.value()));
-      if (p.ci95_low() < p.ci95_high()) one += fmt::format("\\ [{}, {}]", latex_number(p.ci95_low()), latex_number(p.ci95_high()));
+      if (p.ci95_low() < p.ci95_high())
+        one += fmt::format("\\ [{}, {}]", latex_number(p.ci95_low()), latex_number(p.ci95_high()));
       parameters.push_back(one + "$");
     }
     text += fmt::format("{} & {} & {} & {} & {} \\\\\n", latex_text(law.metric()), latex_text(law.form()),
