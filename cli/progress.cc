@@ -37,6 +37,12 @@ std::string counts(const v1::RunCounts& runs) {
   return fmt::format("{}", fmt::join(parts, " · "));
 }
 
+/// Slot-hours matter where they are limited.
+std::string slot_hours(const v1::Sweep& sweep) {
+  const double limit = sweep.limits().slot_hours();
+  return limit > 0 ? fmt::format("{:.3g} of {:.3g} slot-hours", sweep.slot_hours(), limit) : "";
+}
+
 std::string spent(const v1::Sweep& sweep) {
   if (sweep.flops_planned() <= 0) return format_flops(sweep.flops_spent());
   return fmt::format("{} of {}", format_scientific(sweep.flops_spent()), format_flops(sweep.flops_planned()));
@@ -48,7 +54,7 @@ double elapsed(const v1::Sweep& sweep, double now) {
 }
 
 std::string time_left(const v1::Sweep& sweep) {
-  if (is_over(sweep.state())) return "";
+  if (is_over(sweep.state()) || sweep.state() == v1::SWEEP_STATE_PAUSED) return "";
   if (!sweep.has_seconds_left()) return "time left not known yet";
   return "about " + format_duration(sweep.seconds_left()) + " left";
 }
@@ -122,7 +128,7 @@ bool is_over(v1::RunState state) {
   return state >= v1::RUN_STATE_SUCCEEDED;
 }
 bool is_over(v1::SweepState state) {
-  return state >= v1::SWEEP_STATE_SUCCEEDED;
+  return state == v1::SWEEP_STATE_SUCCEEDED || state == v1::SWEEP_STATE_FAILED || state == v1::SWEEP_STATE_CANCELLED;
 }
 
 Color color_of(v1::RunState state) {
@@ -148,6 +154,7 @@ Color color_of(v1::SweepState state) {
     case v1::SWEEP_STATE_FAILED:
       return Color::kRed;
     case v1::SWEEP_STATE_CANCELLED:
+    case v1::SWEEP_STATE_PAUSED:
       return Color::kYellow;
     default:
       return Color::kBlue;
@@ -198,7 +205,10 @@ std::vector<std::string> render_progress(const v1::SweepSnapshot& snapshot, cons
   double share = done_share(snapshot);
 
   std::vector<std::string> lines;
-  std::string title = shortened(fmt::format("{}  sweep {}", sweep.name(), sweep.id()), std::max(8, width - 14));
+  const std::string whose = sweep.owner().empty() ? "" : "  of " + sweep.owner();
+  const std::string rank = sweep.priority() == 0 ? "" : fmt::format("  priority {}", sweep.priority());
+  std::string title =
+      shortened(fmt::format("{}  sweep {}{}{}", sweep.name(), sweep.id(), whose, rank), std::max(8, width - 14));
   lines.push_back(terminal.paint(Color::kBold, title) + "  " +
                   terminal.paint(color_of(sweep.state()), state_name(sweep.state())));
   int bar_width = std::clamp(width / 3, 10, 40);
@@ -206,8 +216,13 @@ std::vector<std::string> render_progress(const v1::SweepSnapshot& snapshot, cons
       joined_within({format_percent(share), time_left(sweep), format_duration(elapsed(sweep, now)) + " so far"},
                     width - bar_width - 1);
   lines.push_back(terminal.paint(color_of(sweep.state()), bar(share, bar_width)) + " " + beside);
-  lines.push_back(joined_within({counts(sweep.runs()), spent(sweep)}, width));
+  lines.push_back(joined_within({counts(sweep.runs()), spent(sweep), slot_hours(sweep)}, width));
   if (lines.back().empty()) lines.back() = shortened(counts(sweep.runs()), width);
+
+  if (sweep.state() == v1::SWEEP_STATE_PAUSED) {
+    lines.push_back(
+        shortened(fmt::format("paused: {}; go on with  scalelaw resume {}", sweep.reason(), sweep.id()), width));
+  }
 
   std::vector<RunLine> running;
   std::vector<std::string> failed;
@@ -215,7 +230,7 @@ std::vector<std::string> render_progress(const v1::SweepSnapshot& snapshot, cons
     if (run.state() == v1::RUN_STATE_RUNNING) running.push_back(run_line(run));
     if (run.state() == v1::RUN_STATE_FAILED) failed.push_back(failed_line(run));
   }
-  if (running.empty() && failed.empty() && !is_over(sweep.state())) {
+  if (running.empty() && failed.empty() && sweep.state() == v1::SWEEP_STATE_RUNNING) {
     for (const v1::Run& run : snapshot.runs())
       if (!is_over(run.state()) && !run.reason().empty()) {
         lines.push_back(shortened("waiting: " + one_line(run.reason()), width));
@@ -243,7 +258,8 @@ std::vector<std::string> render_progress(const v1::SweepSnapshot& snapshot, cons
 std::string progress_line(const v1::SweepSnapshot& snapshot, double now) {
   const v1::Sweep& sweep = snapshot.sweep();
   return joined_within({fmt::format("{}: {}", sweep.name(), format_percent(done_share(snapshot))), counts(sweep.runs()),
-                        spent(sweep), format_duration(elapsed(sweep, now)) + " so far", time_left(sweep)},
+                        spent(sweep), format_duration(elapsed(sweep, now)) + " so far", time_left(sweep),
+                        sweep.state() == v1::SWEEP_STATE_PAUSED ? "paused: " + sweep.reason() : ""},
                        0);
 }
 

@@ -16,6 +16,8 @@
 #include <fmt/ranges.h>
 #include <yaml-cpp/yaml.h>
 
+#include "proto/message_json.h"
+
 namespace scalelaw::cli {
 namespace {
 
@@ -102,6 +104,7 @@ class Reader {
   double number(const YAML::Node& node, const std::string& path);
   int64_t whole_number(const YAML::Node& node, const std::string& path, int64_t low, int64_t high);
   bool flag(const YAML::Node& node, const std::string& path);
+  int choice(const YAML::Node& node, const std::string& path, const google::protobuf::EnumDescriptor& type);
 
   void note(const std::string& path, const YAML::Node& node) { file_.positions.emplace(path, position(node.Mark())); }
 
@@ -214,6 +217,12 @@ void Reader::set_scalar(const YAML::Node& node, const std::string& path, Message
     }
     case FieldDescriptor::CPPTYPE_DOUBLE:
       return set(&Reflection::SetDouble, &Reflection::AddDouble, number(node, path));
+    case FieldDescriptor::CPPTYPE_INT32: {
+      auto whole = static_cast<int32_t>(whole_number(node, path, -1'000'000'000, 1'000'000'000));
+      return set(&Reflection::SetInt32, &Reflection::AddInt32, whole);
+    }
+    case FieldDescriptor::CPPTYPE_ENUM:
+      return set(&Reflection::SetEnumValue, &Reflection::AddEnumValue, choice(node, path, *field.enum_type()));
     case FieldDescriptor::CPPTYPE_INT64: {
       int64_t limit = int64_t{1} << 53;
       return set(&Reflection::SetInt64, &Reflection::AddInt64, whole_number(node, path, -limit, limit));
@@ -312,6 +321,17 @@ bool Reader::flag(const YAML::Node& node, const std::string& path) {
   if (node.IsScalar() && !is_quoted(node) && (node.Scalar() == "true" || node.Scalar() == "false"))
     return node.Scalar() == "true";
   fail(node, path, fmt::format("must be true or false, not {}", kind(node)));
+}
+
+// By their short names with hyphens: ORDER_CHEAPEST_FIRST is cheapest-first.
+int Reader::choice(const YAML::Node& node, const std::string& path, const google::protobuf::EnumDescriptor& type) {
+  std::vector<std::string> words;
+  for (int i = 1; i < type.value_count(); ++i) {
+    std::string& word = words.emplace_back(short_name(*type.value(i)));
+    std::replace(word.begin(), word.end(), '_', '-');
+    if (node.IsScalar() && node.Scalar() == word) return type.value(i)->number();
+  }
+  fail(node, path, fmt::format("must be {}, not {}", fmt::join(words, " or "), kind(node)));
 }
 
 // YAML forbids tabs as indentation; the parser's own message for them is about something else.

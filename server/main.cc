@@ -1,6 +1,8 @@
 // scalelaw-server: the coordinator.
 #include <csignal>
 
+#include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -30,6 +32,7 @@ struct Options {
   std::string listen = "127.0.0.1:7070";
   std::string http;
   double lease_seconds = 30;
+  std::vector<std::string> shares;
 };
 
 // Exit codes, so that a script can tell a port in use from a database that needs a person.
@@ -70,6 +73,10 @@ int serve(const Options& options, const sigset_t& signals) {
   CoordinatorSettings settings;
   settings.lease = std::chrono::milliseconds(static_cast<int64_t>(options.lease_seconds * 1000));
   settings.heartbeat = settings.lease / 6;
+  for (const std::string& share : options.shares) {
+    const size_t equals = share.find('=');
+    settings.shares[share.substr(0, equals)] = std::stod(share.substr(equals + 1));
+  }
   const auto coordinator = Coordinator::start(**store, settings);
   if (!coordinator.ok()) return fail(kDatabase, coordinator.status());
 
@@ -104,6 +111,7 @@ int serve(const Options& options, const sigset_t& signals) {
   (*server)->stop();
   return kOk;
 }
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -122,6 +130,18 @@ int main(int argc, char** argv) {
   app.add_option("--lease", options.lease_seconds, "Seconds of silence after which a worker is lost")
       ->check(CLI::Range(0.5, 86400.0))
       ->capture_default_str();
+  app.add_option("--share", options.shares,
+                 "OWNER=WEIGHT: this owner's part of the slots where several owners of one priority want them; "
+                 "others weigh 1; repeatable")
+      ->check([](const std::string& share) {
+        const size_t equals = share.find('=');
+        double weight = 0;
+        const char* begin = share.data() + std::min(equals, share.size() - 1) + 1;
+        const auto [end, error] = std::from_chars(begin, share.data() + share.size(), weight);
+        const bool good = equals != std::string::npos && equals > 0 && error == std::errc() &&
+                          end == share.data() + share.size() && weight > 0 && weight <= 1e6;
+        return good ? "" : "a share is OWNER=WEIGHT with a weight above 0, such as vision=2";
+      });
   app.set_version_flag("--version", SCALELAW_VERSION);
   CLI11_PARSE(app, argc, argv);
 

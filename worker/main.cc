@@ -61,6 +61,9 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", SCALELAW_VERSION);
   app.add_option("--server", options.server, "The coordinator, host:port")->required();
   app.add_option("--work-dir", options.work_dir, "Where runs are kept; one directory per worker")->required();
+  app.add_option("--checkpoints", options.checkpoints,
+                 "A directory that all workers share: runs keep their checkpoints there and resume on any of them; "
+                 "default: in --work-dir, and a run that has to go elsewhere begins again");
   app.add_option("--slots", options.slots, "Runs at once; default: the GPUs, else the CPU cores")
       ->check(CLI::Range(1, 4096));
   app.add_option("--label", labels, "k=v, for sweeps that ask for it; repeatable")->check([](const std::string& label) {
@@ -80,6 +83,8 @@ int main(int argc, char** argv) {
     const std::size_t equals = label.find('=');
     options.labels[label.substr(0, equals)] = label.substr(equals + 1);
   }
+  // Trainers run in directories of their own.
+  if (!options.checkpoints.empty()) options.checkpoints = std::filesystem::absolute(options.checkpoints);
   options.grace = milliseconds(grace);
   options.orphan_lease = milliseconds(orphan_lease);
   if (connect_timeout > 0) options.connect_timeout = milliseconds(connect_timeout);

@@ -126,8 +126,23 @@ absl::Status WorkDir::prepare_run_directory(const Launch& launch) const {
       if (!moved.ok()) return moved;
     }
   }
-  if (const absl::Status made = make_directories(directory / "checkpoints"); !made.ok()) return made;
-  return write_file(identity, launch.run_fingerprint);
+  // After an attempt elsewhere the stored curve is that attempt's: to go on from what is here would leave a gap in it.
+  const fs::path checkpoints = directory / "checkpoints";
+  const fs::path last = directory / "attempt";
+  const bool is_shared = !launch.checkpoints.empty() && launch.checkpoints != checkpoints;
+  const auto last_here = read_file(last);
+  if (!is_shared && last_here.value_or("") != std::to_string(launch.attempt_number - 1)) {
+    fs::remove_all(checkpoints, error);
+  }
+  if (const absl::Status made = make_directories(checkpoints); !made.ok()) return made;
+  // Those that are shared: what a run finds at its first attempt is of an earlier life of the coordinator's database.
+  if (!launch.checkpoints.empty() && launch.attempt_number <= 1) fs::remove_all(launch.checkpoints, error);
+  if (const absl::Status made = make_directories(launch.checkpoints.empty() ? directory : launch.checkpoints);
+      !made.ok()) {
+    return made;
+  }
+  const absl::Status written = write_file(last, std::to_string(launch.attempt_number));
+  return written.ok() ? write_file(identity, launch.run_fingerprint) : written;
 }
 
 void WorkDir::done(const AttemptDir& attempt) const {

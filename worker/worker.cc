@@ -277,14 +277,17 @@ Launch Worker::plan(const v1::Assignment& assignment) const {
     launch.argv[0] = (options_.program.parent_path() / launch.argv[0]).string();
   }
   launch.run_directory = work_dir_.run_directory(launch.run);
+  launch.checkpoints = options_.checkpoints.empty() ? launch.run_directory / "checkpoints"
+                                                    : options_.checkpoints / checkpoints_name(assignment);
   launch.slots = choose_slots(static_cast<int>(std::max(1u, assignment.slots())));
   launch.grace_seconds = std::chrono::duration<double>(options_.grace).count();
 
   const AttemptDir dir = work_dir_.attempt(launch.attempt);
   launch.environment = slot_environment(launch.slots, share_);
+  launch.environment.merge(gang_environment(assignment));
   launch.environment["SCALELAW_SPEC"] = dir.spec();
   launch.environment["SCALELAW_EVENTS"] = dir.events();
-  launch.environment["SCALELAW_CHECKPOINT_DIR"] = launch.run_directory / "checkpoints";
+  launch.environment["SCALELAW_CHECKPOINT_DIR"] = launch.checkpoints;
   return launch;
 }
 

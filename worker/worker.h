@@ -35,6 +35,8 @@ struct WorkerOptions {
   /// `host:port` of the coordinator.
   std::string server;
   std::filesystem::path work_dir;
+  /// Shared by all workers, so that runs resume on any of them; empty: each run's are in `work_dir`.
+  std::filesystem::path checkpoints;
   /// What people see; default: the host's name.
   std::string name;
   std::map<std::string, std::string> labels;

@@ -13,11 +13,11 @@ int run(int argc, char** argv);
 
 /// init.
 void add_init_command(CLI::App& app, Session& session);
-/// submit, status, watch, cancel.
+/// submit, status, watch, pause, resume, cancel.
 void add_sweep_commands(CLI::App& app, Session& session);
 /// runs, logs, retry.
 void add_run_commands(CLI::App& app, Session& session);
-/// workers.
+/// workers, drain, undrain.
 void add_worker_commands(CLI::App& app, Session& session);
 /// fit, predict, verify, laws.
 void add_law_commands(CLI::App& app, Session& session);

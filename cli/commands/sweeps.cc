@@ -1,5 +1,6 @@
 #include <map>
 #include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -51,6 +52,8 @@ struct SubmitOptions {
   std::string file;
   std::string key;
   int64_t add_seed = 0;
+  std::optional<int32_t> priority;
+  std::string owner;
   bool wait = false;
   bool dry_run = false;
 };
@@ -73,6 +76,8 @@ void submit(Session& session, const SubmitOptions& options) {
   v1::SubmitSweepRequest request;
   *request.mutable_spec() = file->spec;
   add_to_seeds(*request.mutable_spec(), options.add_seed);
+  if (options.priority) request.mutable_spec()->set_priority(*options.priority);
+  if (!options.owner.empty()) request.mutable_spec()->set_owner(options.owner);
   request.set_dry_run(options.dry_run);
   request.set_idempotency_key(options.key);
   v1::SubmitSweepResponse response;
@@ -159,13 +164,44 @@ void show_sweep(Session& session, const std::string& name) {
   for (const std::string& line : render_progress(snapshot, unlimited, now())) print(line + "\n");
 }
 
+void pause(Session& session, const std::string& name, bool let_running_finish) {
+  v1::PauseSweepRequest request;
+  request.set_sweep(name);
+  request.set_let_running_finish(let_running_finish);
+  v1::Sweep sweep;
+  if (!call(session, *v1::Sweeps::NewStub(session.channel()), &Stub::Pause, request, sweep)) return;
+  if (session.json) return print_json(sweep);
+  const std::string running = plural(sweep.runs().running(), "run");
+  print(fmt::format("Sweep {} ({}) is paused{}.\nGo on with:  scalelaw resume {}\n", sweep.id(), sweep.name(),
+                    sweep.runs().running() == 0 ? ""
+                    : let_running_finish        ? fmt::format(": {} still to finish", running)
+                                                : fmt::format(": {} to save a checkpoint and stop", running),
+                    sweep.id()));
+}
+
+struct ResumeOptions {
+  std::optional<double> flops, slot_hours;
+};
+
+void resume(Session& session, const std::string& name, const ResumeOptions& options) {
+  v1::ResumeSweepRequest request;
+  request.set_sweep(name);
+  if (options.flops) request.set_limit_flops(*options.flops);
+  if (options.slot_hours) request.set_limit_slot_hours(*options.slot_hours);
+  v1::Sweep sweep;
+  if (!call(session, *v1::Sweeps::NewStub(session.channel()), &Stub::Resume, request, sweep)) return;
+  if (session.json) return print_json(sweep);
+  print(fmt::format("Sweep {} ({}) goes on: {} left.\n", sweep.id(), sweep.name(),
+                    plural(sweep.runs().queued() + sweep.runs().waiting() + sweep.runs().running(), "run")));
+}
+
 void cancel(Session& session, const std::string& name) {
   v1::CancelSweepRequest request;
   request.set_sweep(name);
   v1::Sweep sweep;
   if (!call(session, *v1::Sweeps::NewStub(session.channel()), &Stub::Cancel, request, sweep)) return;
   if (session.json) return print_json(sweep);
-  if (sweep.state() == v1::SWEEP_STATE_RUNNING) {
+  if (!is_over(sweep.state())) {
     print(fmt::format("Cancelling sweep {} ({}): {} to stop.\n", sweep.id(), sweep.name(),
                       plural(sweep.runs().running(), "run")));
   } else {
@@ -184,6 +220,8 @@ void add_sweep_commands(CLI::App& app, Session& session) {
   submit_command.add_flag("--dry-run,-n", options->dry_run, "Check the file and show its runs; submit nothing");
   submit_command.add_option("--add-seed", options->add_seed, "Added to every seed: the same sweep once more")
       ->check(CLI::NonNegativeNumber);
+  submit_command.add_option("--priority", options->priority, "Instead of the file's: larger goes first");
+  submit_command.add_option("--owner", options->owner, "Instead of the file's: whose share of the slots it uses");
   submit_command.add_option("--key", options->key, "Submitting twice with the same key gives the same sweep");
   submit_command.callback([&session, options] { submit(session, *options); });
 
@@ -195,6 +233,24 @@ void add_sweep_commands(CLI::App& app, Session& session) {
   CLI::App& watch = add_command(app, "watch", "Follow a sweep live until it ends", "scalelaw watch first-law");
   watch.add_option("SWEEP", *sweep, "A sweep's number or name")->required();
   watch.callback([&session, sweep] { session.exit_code = follow(session, *sweep, true); });
+
+  CLI::App& pause_command = add_command(app, "pause", "Start nothing more of a sweep until it is resumed",
+                                        "scalelaw pause first-law --let-running-finish");
+  auto let_finish = std::make_shared<bool>(false);
+  pause_command.add_option("SWEEP", *sweep, "A sweep's number or name")->required();
+  pause_command.add_flag("--let-running-finish", *let_finish,
+                         "Running runs go on to their end, instead of saving a checkpoint and stopping");
+  pause_command.callback([&session, sweep, let_finish] { pause(session, *sweep, *let_finish); });
+
+  CLI::App& resume_command =
+      add_command(app, "resume", "Go on with a paused sweep", "scalelaw resume first-law --limit-flops 2e15");
+  auto resume_options = std::make_shared<ResumeOptions>();
+  resume_command.add_option("SWEEP", *sweep, "A sweep's number or name")->required();
+  resume_command.add_option("--limit-flops", resume_options->flops, "A new limit in training FLOPs; 0: none")
+      ->check(CLI::NonNegativeNumber);
+  resume_command.add_option("--limit-slot-hours", resume_options->slot_hours, "A new limit in slots × hours; 0: none")
+      ->check(CLI::NonNegativeNumber);
+  resume_command.callback([&session, sweep, resume_options] { resume(session, *sweep, *resume_options); });
 
   CLI::App& cancel_command = add_command(app, "cancel", "Cancel a sweep", "scalelaw cancel first-law");
   cancel_command.add_option("SWEEP", *sweep, "A sweep's number or name")->required();

@@ -1,6 +1,7 @@
 #include "server/answers/presentation.h"
 
 #include <chrono>
+#include <cmath>
 #include <future>
 #include <utility>
 
@@ -36,6 +37,9 @@ v1::Run preview_run(const ExpandedStage& stage, const ExpandedRun& expanded) {
   for (const std::string& word : stage.command) run.add_command(word);
   run.set_slots(stage.slots);
   run.mutable_labels()->insert(stage.labels.begin(), stage.labels.end());
+  run.set_workers(stage.workers);
+  run.set_gpu_model(stage.gpu_model);
+  run.set_gpu_memory_gib(static_cast<double>(stage.gpu_memory_bytes) / (1 << 30));
   return run;
 }
 }  // namespace
@@ -51,8 +55,10 @@ absl::StatusOr<v1::SweepSnapshot> Presentation::snapshot(const std::string& id_o
     if (left.has_value()) sweep->set_seconds_left(*left);
   }
   *snapshot.mutable_sweep() = *std::move(sweep);
+  const bool paused = snapshot.sweep().state() == v1::SWEEP_STATE_PAUSED;
   for (v1::Run& run : *runs) {
     explain(run);
+    if (paused && run.state() == v1::RUN_STATE_QUEUED) run.set_reason("paused: " + snapshot.sweep().reason());
     *snapshot.add_runs() = std::move(run);
   }
   return snapshot;
@@ -77,13 +83,17 @@ std::vector<v1::Worker> Presentation::workers() const {
 
 std::string Presentation::why_not_yet(const QueuedRuns& runs) const {
   if (runs.state != name(RunState::kQueued) || !runs.reason.empty()) return runs.reason;
-  return placement_obstacle({runs.slots, runs.labels}, *coordinator_.workers());
+  return placement_obstacle(runs.need, *coordinator_.workers());
 }
 
 void Presentation::explain(v1::Run& run) const {
   if (const auto left = run_seconds_left(run, now_ms())) run.set_seconds_left(*left);
   if (run.state() == v1::RUN_STATE_QUEUED && run.reason().empty()) {
-    const Requirements need{static_cast<int>(run.slots()), {run.labels().begin(), run.labels().end()}};
+    const Requirements need{static_cast<int>(run.slots()),
+                            {run.labels().begin(), run.labels().end()},
+                            static_cast<int>(run.workers()),
+                            run.gpu_model(),
+                            std::llround(run.gpu_memory_gib() * (1 << 30))};
     run.set_reason(placement_obstacle(need, *coordinator_.workers()));
   }
 }
@@ -93,6 +103,8 @@ v1::SweepSnapshot preview(const Expansion& expansion) {
   v1::Sweep& sweep = *snapshot.mutable_sweep();
   sweep.set_name(expansion.name);
   sweep.set_study(expansion.study);
+  sweep.set_priority(expansion.priority);
+  sweep.set_owner(expansion.owner);
   for (const ExpandedStage& stage : expansion.stages) {
     for (const ExpandedRun& run : stage.runs) {
       *snapshot.add_runs() = preview_run(stage, run);

@@ -17,10 +17,19 @@ Size size_of(const RunBudget& budget) {
   return {};
 }
 
+EarlyStopping early_stopping_of(const v1::EarlyStopping& rule) {
+  EarlyStopping plan;
+  plan.metric = rule.metric();
+  if (rule.has_above()) plan.above = rule.above();
+  if (rule.has_worse_than_median_after()) plan.worse_than_median_after = rule.worse_than_median_after();
+  return plan;
+}
+
 RunPlan plan_of(RunId id, const ExpandedStage& stage, const ExpandedRun& run) {
   RunPlan plan;
   plan.id = id;
-  plan.requirements = {static_cast<int>(std::max(1u, stage.slots)), stage.labels};
+  plan.requirements = {static_cast<int>(stage.slots), stage.labels, static_cast<int>(stage.workers), stage.gpu_model,
+                       stage.gpu_memory_bytes};
   plan.retries = {static_cast<int>(stage.max_retries),
                   std::chrono::milliseconds(static_cast<int64_t>(stage.backoff_seconds * 1000))};
   plan.size = size_of(run.budget);
@@ -49,8 +58,8 @@ int Catalog::count_reused(const Expansion& expansion, const Scheduler& scheduler
     for (const ExpandedRun& run : stage.runs) {
       const auto found = runs_.find({stage.study, run.content_key});
       if (found == runs_.end()) continue;
-      const RunState state = scheduler.runs().at(found->second).state;
-      if (!ended(state) || state == RunState::kSucceeded) ++count;
+      const Scheduler::Run& known = scheduler.runs().at(found->second);
+      if (!ended(known.state) || known.state == RunState::kSucceeded || known.stopped_early) ++count;
     }
   }
   return count;
@@ -61,10 +70,15 @@ Catalog::Entry Catalog::enter(v1::SweepSpec spec, Expansion expansion, std::stri
   entry.stored.id = SweepId{++last_sweep_.value};
   entry.event.sweep.id = entry.stored.id;
   entry.event.sweep.max_parallel = static_cast<int>(expansion.max_parallel);
+  entry.event.sweep.priority = expansion.priority;
+  entry.event.sweep.owner = expansion.owner;
+  entry.event.sweep.limits = {expansion.limits.flops(), slot_time(expansion.limits.slot_hours())};
+  entry.event.sweep.order = static_cast<Order>(expansion.order);
   if (!idempotency_key.empty()) keys_[idempotency_key] = entry.stored.id;
   for (const ExpandedStage& stage : expansion.stages) {
     StagePlan& plan = entry.event.sweep.stages.emplace_back();
     plan.name = stage.name;
+    plan.early_stopping = early_stopping_of(stage.early_stopping);
     for (const ArtifactNeed& need : stage.needs) {
       if (std::find(plan.needs.begin(), plan.needs.end(), need.stage) == plan.needs.end())
         plan.needs.push_back(need.stage);

@@ -1,11 +1,13 @@
 #include "server/coordinator/coordinator.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <mutex>
 #include <optional>
 #include <set>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
@@ -34,6 +36,31 @@ int64_t wall_ms() {
   return std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
+/// What a batch says of its run's progress.
+struct Reported {
+  /// Its last metrics.
+  v1::TrainerMetrics at;
+  /// Lowest and highest finite value of each metric.
+  std::map<std::string, std::pair<double, double>> range;
+};
+std::optional<Reported> reported_by(const v1::RecordBatch& batch) {
+  std::optional<Reported> reported;
+  for (const v1::Record& record : batch.records()) {
+    if (!record.has_metrics()) continue;
+    if (!reported.has_value()) reported.emplace();
+    reported->at.set_step(record.metrics().step());
+    reported->at.set_samples(record.metrics().samples());
+    reported->at.set_flops(record.metrics().flops());
+    for (const auto& [name, value] : record.metrics().values()) {
+      if (!std::isfinite(value)) continue;
+      auto& [low, high] = reported->range.try_emplace(name, value, value).first->second;
+      low = std::min(low, value);
+      high = std::max(high, value);
+    }
+  }
+  return reported;
+}
+
 bool ended(v1::AttemptState state) {
   return state != v1::ATTEMPT_STATE_UNSPECIFIED && ended(static_cast<AttemptState>(state));
 }
@@ -49,7 +76,7 @@ class Coordinator::Impl {
         context_(std::make_shared<boost::asio::io_context>(1)),
         work_(context_->get_executor()),
         timer_(*context_),
-        scheduler_({settings.lease}) {}
+        scheduler_({settings.lease, settings.shares}) {}
   ~Impl() {
     context_->stop();
     if (thread_.joinable()) thread_.join();
@@ -129,6 +156,29 @@ class Coordinator::Impl {
     handle(SweepCancelled{sweep}, std::move(done));
   }
 
+  void pause(SweepId sweep, bool let_running_finish, Done done) {
+    if (absl::Status status = may_change(sweep); !status.ok()) {
+      done(std::move(status));
+      return;
+    }
+    handle(SweepPaused{sweep, "by a person", let_running_finish}, std::move(done));
+  }
+
+  void resume(SweepId sweep, std::optional<double> flops, std::optional<double> slot_hours, Done done) {
+    if (absl::Status status = may_change(sweep); !status.ok()) {
+      done(std::move(status));
+      return;
+    }
+    Limits limits = scheduler_.limits(sweep);
+    if (flops.has_value()) limits.flops = *flops;
+    if (slot_hours.has_value()) limits.slot_time = slot_time(*slot_hours);
+    if (absl::Status status = scheduler_.may_resume(sweep, limits); !status.ok()) {
+      done(std::move(status));
+      return;
+    }
+    handle(SweepResumed{sweep, limits}, std::move(done));
+  }
+
   void retry(RunId run, Done done) {
     if (absl::Status status = scheduler_.may_retry(run); !status.ok()) {
       done(std::move(status));
@@ -142,10 +192,9 @@ class Coordinator::Impl {
     sessions_.open(id, link);
     std::vector<AttemptId> held;
     for (const int64_t attempt : hello.attempt_ids()) held.push_back({attempt});
-    const std::map<std::string, std::string> labels(hello.labels().begin(), hello.labels().end());
     store_.save_worker(known_workers_.at(id), nullptr);
     const auto decisions =
-        std::make_shared<const Decisions>(decide(WorkerJoined{id, static_cast<int>(hello.slots()), labels, held}));
+        std::make_shared<const Decisions>(decide(WorkerJoined{id, known_workers_.at(id).offer, held}));
     // There is nobody to tell about attempts that it no longer knows.
     for (const AttemptChange& change : decisions->attempts) {
       const auto found = tracked_.find(change.attempt);
@@ -194,31 +243,36 @@ class Coordinator::Impl {
   }
 
   void deliver(v1::RecordBatch batch, std::function<void(absl::StatusOr<v1::RecordAck>)> done) {
-    store_.ingest(std::move(batch),
-                  [this, context = context_, done = std::move(done)](absl::StatusOr<v1::RecordAck> ack) {
-                    if (ack.ok() && !ack->fenced())
-                      boost::asio::post(*context, [this, ack = *ack] { records_committed(ack); });
-                    done(std::move(ack));
-                  });
+    std::optional<Reported> reported = reported_by(batch);
+    store_.ingest(std::move(batch), [this, reported = std::move(reported), context = context_,
+                                     done = std::move(done)](absl::StatusOr<v1::RecordAck> ack) {
+      if (ack.ok() && !ack->fenced()) {
+        boost::asio::post(*context, [this, reported, ack = *ack] { records_committed(ack, reported); });
+      }
+      done(std::move(ack));
+    });
   }
 
   std::vector<v1::Worker> list_workers() const {
     std::vector<v1::Worker> list;
-    for (const auto& [id, worker] : scheduler_.workers()) {
-      const KnownWorker& known = known_workers_.at(id);
-      v1::Worker& shown = list.emplace_back();
-      shown.set_id(id.value);
-      shown.set_name(known.name);
-      shown.set_host(known.host);
-      shown.set_version(known.version);
-      shown.set_state(std::string(name(worker.state)));
-      shown.set_slots(static_cast<uint32_t>(worker.slots));
-      shown.set_slots_used(static_cast<uint32_t>(worker.used));
-      shown.mutable_labels()->insert(worker.labels.begin(), worker.labels.end());
-      *shown.mutable_last_seen() = google::protobuf::util::TimeUtil::MillisecondsToTimestamp(known.last_seen_ms);
-      for (const AttemptId attempt : worker.attempts) shown.add_run_ids(scheduler_.attempts().at(attempt).run.value);
-    }
+    for (const auto& [id, worker] : scheduler_.workers()) list.push_back(show(id));
     return list;
+  }
+
+  void drain(const std::string& id_or_name, const std::string& reason,
+             std::function<void(absl::StatusOr<v1::Worker>)> done) {
+    std::optional<WorkerId> found;
+    for (const auto& [id, known] : known_workers_) {
+      if (known.name == id_or_name || std::to_string(id.value) == id_or_name) found = id;
+    }
+    if (!found.has_value()) {
+      done(absl::NotFoundError(fmt::format("worker: there is no worker with the id or name \"{}\"", id_or_name)));
+      return;
+    }
+    const Event event = reason.empty() ? Event(WorkerUndrained{*found}) : Event(WorkerDrained{*found, reason});
+    handle(event, [this, id = *found, context = context_, done = std::move(done)](const absl::Status& status) {
+      boost::asio::post(*context, [this, id, status, done] { status.ok() ? done(show(id)) : done(status); });
+    });
   }
 
   std::shared_ptr<const Workers> workers() const {
@@ -236,6 +290,37 @@ class Coordinator::Impl {
     /// Its end, as long as records before it are missing.
     std::optional<v1::AttemptUpdate> end;
   };
+
+  v1::Worker show(WorkerId id) const {
+    const Scheduler::Worker& worker = scheduler_.workers().at(id);
+    const KnownWorker& known = known_workers_.at(id);
+    v1::Worker shown;
+    shown.set_id(id.value);
+    shown.set_name(known.name);
+    shown.set_host(known.host);
+    shown.set_version(known.version);
+    shown.set_state(std::string(name(worker.state)));
+    shown.set_reason(worker.drain_reason);
+    shown.set_slots(static_cast<uint32_t>(worker.slots));
+    shown.set_slots_used(static_cast<uint32_t>(worker.used));
+    shown.mutable_labels()->insert(worker.labels.begin(), worker.labels.end());
+    shown.set_gpu_model(worker.gpu_model);
+    shown.set_gpu_memory_bytes(worker.gpu_memory_bytes);
+    *shown.mutable_last_seen() = google::protobuf::util::TimeUtil::MillisecondsToTimestamp(known.last_seen_ms);
+    for (const AttemptId attempt : worker.attempts) shown.add_run_ids(scheduler_.attempts().at(attempt).run.value);
+    return shown;
+  }
+
+  absl::Status may_change(SweepId sweep) const {
+    if (!scheduler_.knows(sweep)) {
+      return absl::NotFoundError(fmt::format("sweep: there is no sweep {}", sweep.value));
+    }
+    if (scheduler_.sweep_state(sweep) != SweepState::kRunning) {
+      return absl::FailedPreconditionError(
+          fmt::format("sweep: sweep {} has ended: it is {}", sweep.value, name(scheduler_.sweep_state(sweep))));
+    }
+    return absl::OkStatus();
+  }
 
   // --- decide, store, act ---
 
@@ -282,6 +367,9 @@ class Coordinator::Impl {
       if (server::ended(change.state)) attempt_over(change);
     }
     for (const WorkerChange& change : decisions.workers) {
+      if (change.state == WorkerState::kDraining && !change.drain_reason.empty()) {
+        spdlog::warn("worker {} gets nothing more: {}", known_workers_.at(change.worker).name, change.drain_reason);
+      }
       if (change.state != WorkerState::kLost) continue;
       spdlog::warn("worker {} is lost: silent for longer than its lease", known_workers_.at(change.worker).name);
       sessions_.end(change.worker, absl::AbortedError("your lease ran out: say hello again"));
@@ -342,8 +430,11 @@ class Coordinator::Impl {
     known.name = hello.name().empty() ? hello.host() : hello.name();
     known.host = hello.host();
     known.version = hello.version();
-    known.slots = static_cast<int>(hello.slots());
-    known.labels = {hello.labels().begin(), hello.labels().end()};
+    known.offer = {static_cast<int>(hello.slots()),
+                   {hello.labels().begin(), hello.labels().end()},
+                   hello.gpu_model(),
+                   hello.gpu_memory_bytes(),
+                   hello.places_gangs()};
     known.last_seen_ms = wall_ms();
     return entry->second;
   }
@@ -410,13 +501,26 @@ class Coordinator::Impl {
     }
   }
 
-  void records_committed(const v1::RecordAck& ack) {
+  void records_committed(const v1::RecordAck& ack, const std::optional<Reported>& reported) {
     const AttemptId id{ack.attempt_id()};
     const auto tracked = tracked_.find(id);
     if (tracked == tracked_.end()) return;
+    if (reported.has_value() && scheduler_.live(id)) handle(report_of(id, *reported));
     int64_t& offset = ack.source() == v1::RECORD_SOURCE_EVENTS ? tracked->second.events : tracked->second.output;
     offset = std::max(offset, ack.offset());
     end_if_complete(id, tracked->second);
+  }
+
+  AttemptReported report_of(AttemptId id, const Reported& reported) const {
+    const Scheduler::Run& run = scheduler_.runs().at(scheduler_.attempts().at(id).run);
+    AttemptReported report{id, std::isfinite(reported.at.flops()) ? reported.at.flops() : run.flops};
+    const double used = run.plan.size.kind == BudgetKind::kFlops     ? report.flops
+                        : run.plan.size.kind == BudgetKind::kSamples ? static_cast<double>(reported.at.samples())
+                                                                     : static_cast<double>(reported.at.step());
+    if (run.plan.size.amount > 0) report.share = used / run.plan.size.amount;
+    const auto watched = reported.range.find(scheduler_.early_stopping(run.owner).metric);
+    if (watched != reported.range.end()) std::tie(report.lowest, report.highest) = watched->second;
+    return report;
   }
 
   /// An attempt ends once everything that it wrote before is stored: its last metrics are its observation.
@@ -503,6 +607,16 @@ void Coordinator::import(v1::ImportRunsRequest request, std::function<void(absl:
 void Coordinator::cancel(SweepId sweep, Done done) {
   impl_->post([impl = impl_.get(), sweep, done = std::move(done)] { impl->cancel(sweep, done); });
 }
+void Coordinator::pause(SweepId sweep, bool let_running_finish, Done done) {
+  impl_->post([impl = impl_.get(), sweep, let_running_finish, done = std::move(done)] {
+    impl->pause(sweep, let_running_finish, done);
+  });
+}
+void Coordinator::resume(SweepId sweep, std::optional<double> flops, std::optional<double> slot_hours, Done done) {
+  impl_->post([impl = impl_.get(), sweep, flops, slot_hours, done = std::move(done)] {
+    impl->resume(sweep, flops, slot_hours, done);
+  });
+}
 void Coordinator::retry(RunId run, Done done) {
   impl_->post([impl = impl_.get(), run, done = std::move(done)] { impl->retry(run, done); });
 }
@@ -525,6 +639,11 @@ void Coordinator::end_sessions(absl::Status reason) {
 }
 void Coordinator::list_workers(std::function<void(std::vector<v1::Worker>)> done) const {
   impl_->post([impl = impl_.get(), done = std::move(done)] { done(impl->list_workers()); });
+}
+void Coordinator::drain(std::string worker, std::string reason, std::function<void(absl::StatusOr<v1::Worker>)> done) {
+  impl_->post([impl = impl_.get(), worker = std::move(worker), reason = std::move(reason), done = std::move(done)] {
+    impl->drain(worker, reason, done);
+  });
 }
 std::shared_ptr<const Coordinator::Workers> Coordinator::workers() const {
   return impl_->workers();

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,10 @@ struct CoordinatorSettings {
   std::chrono::milliseconds lease{30'000};
   /// How often workers report.
   std::chrono::milliseconds heartbeat{5'000};
+  /// Weights of owners in the fair share of slots; those not named weigh 1.
+  std::map<std::string, double> shares = {};
+};
+  int curve_points = 1000;
 };
 
 /// The way to one worker's open session. Implementations are thread-safe and never block.
@@ -63,6 +68,10 @@ class Coordinator {
   void import(v1::ImportRunsRequest request, std::function<void(absl::StatusOr<Imported>)> done);
   /// OK for a sweep that has ended already. NOT_FOUND.
   void cancel(SweepId sweep, Done done);
+  /// NOT_FOUND; FAILED_PRECONDITION for a sweep that has ended.
+  void pause(SweepId sweep, bool let_running_finish, Done done);
+  /// The limits that are set replace the sweep's. NOT_FOUND, FAILED_PRECONDITION; see Scheduler::may_resume.
+  void resume(SweepId sweep, std::optional<double> flops, std::optional<double> slot_hours, Done done);
   /// NOT_FOUND, FAILED_PRECONDITION; see Scheduler::may_retry.
   void retry(RunId run, Done done);
 
@@ -76,6 +85,8 @@ class Coordinator {
   void deliver(v1::RecordBatch batch, std::function<void(absl::StatusOr<v1::RecordAck>)> done);
 
   void list_workers(std::function<void(std::vector<v1::Worker>)> done) const;
+  /// `worker`: an id or a name (the newest of that name). An empty reason ends the draining. NOT_FOUND.
+  void drain(std::string worker, std::string reason, std::function<void(absl::StatusOr<v1::Worker>)> done);
   /// The workers as of their last change of state; for estimates and explanations.
   std::shared_ptr<const Workers> workers() const;
 

@@ -132,7 +132,7 @@ std::optional<double> sweep_seconds_left(const std::vector<v1::Run>& runs, int s
   std::vector<Job> queued;
   std::vector<Job> waiting;
   for (const v1::Run& run : runs) {
-    const Job shape{0, static_cast<int>(run.slots())};
+    const Job shape{0, static_cast<int>(run.slots() * std::max(1u, run.workers()))};
     std::optional<double> seconds;
     std::vector<Job>* jobs = nullptr;
     if (run.state() == v1::RUN_STATE_RUNNING) {

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <unordered_map>
 #include <utility>
 
 #include "server/coordinator/coordinator.h"
@@ -15,16 +16,22 @@ class Sessions {
   /// Replaces and closes an older session of the worker. Nothing is sent on the new one before its welcome.
   void open(WorkerId worker, std::shared_ptr<WorkerLink> link) {
     end(worker, absl::AbortedError("a newer session of this worker has taken over"));
+    by_link_[link.get()] = worker;
     sessions_[worker] = {std::move(link), false};
   }
   /// Forgets the session of a worker that has left.
-  void close(WorkerId worker) { sessions_.erase(worker); }
+  void close(WorkerId worker) {
+    const auto found = sessions_.find(worker);
+    if (found == sessions_.end()) return;
+    by_link_.erase(found->second.link.get());
+    sessions_.erase(found);
+  }
   /// Closes and forgets it.
   void end(WorkerId worker, absl::Status reason) {
     const auto found = sessions_.find(worker);
     if (found == sessions_.end()) return;
     found->second.link->close(std::move(reason));
-    sessions_.erase(found);
+    close(worker);
   }
 
   bool is_current(WorkerId worker, const WorkerLink& link) const {
@@ -33,10 +40,8 @@ class Sessions {
   }
   /// Unset for a session that was replaced or ended.
   std::optional<WorkerId> worker_of(const WorkerLink& link) const {
-    for (const auto& [worker, session] : sessions_) {
-      if (session.link.get() == &link) return worker;
-    }
-    return std::nullopt;
+    const auto found = by_link_.find(&link);
+    return found == by_link_.end() ? std::nullopt : std::optional(found->second);
   }
 
   void welcome(WorkerId worker, v1::CoordinatorMessage message) {
@@ -57,6 +62,7 @@ class Sessions {
     bool welcomed = false;
   };
   std::map<WorkerId, Session> sessions_;
+  std::unordered_map<const WorkerLink*, WorkerId> by_link_;
 };
 
 }  // namespace scalelaw::server

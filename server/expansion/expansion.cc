@@ -1,8 +1,10 @@
 #include "server/expansion/expansion.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
+#include <absl/strings/ascii.h>
 #include <fmt/format.h>
 
 #include "server/expansion/canonical_json.h"
@@ -137,9 +139,13 @@ ExpandedStage stage_without_runs(const v1::SweepSpec& sweep, const v1::StageSpec
   }
   stage.slots = std::max(1u, spec.resources().slots());
   stage.labels.insert(spec.resources().labels().begin(), spec.resources().labels().end());
+  stage.workers = std::max(1u, spec.resources().workers());
+  stage.gpu_model = absl::AsciiStrToLower(spec.resources().gpu_model());
+  stage.gpu_memory_bytes = std::llround(spec.resources().gpu_memory_gib() * (1 << 30));
   if (spec.retries().has_max()) stage.max_retries = spec.retries().max();
   if (spec.retries().has_backoff_seconds()) stage.backoff_seconds = spec.retries().backoff_seconds();
   stage.holdout = spec.holdout();
+  stage.early_stopping = spec.early_stopping();
   return stage;
 }
 
@@ -179,7 +185,11 @@ absl::StatusOr<Expansion> expand(const v1::SweepSpec& sweep) {
   if (absl::Status status = validate(sweep); !status.ok()) return status;
   if (absl::Status status = check_size(sweep); !status.ok()) return status;
 
-  Expansion expansion{sweep.name(), sweep.study(), sweep.max_parallel(), {}};
+  Expansion expansion{.name = sweep.name(), .study = sweep.study(), .max_parallel = sweep.max_parallel(), .stages = {}};
+  expansion.priority = sweep.priority();
+  expansion.owner = sweep.owner();
+  expansion.limits = sweep.limits();
+  if (sweep.order() != v1::ORDER_UNSPECIFIED) expansion.order = sweep.order();
   for (const v1::StageSpec& spec : sweep.stages()) {
     expansion.stages.push_back(stage_without_runs(sweep, spec));
     expansion.stages.back().runs = runs_of(spec);

@@ -53,11 +53,17 @@ struct ExpandedStage {
   std::vector<ArtifactNeed> needs;
   /// The argv; `{"scalelaw-train", family}` for the built-in families, `{"scalelaw-adapt", …}` with a source.
   std::vector<std::string> command;
+  /// On each worker; `workers` above 1 is a gang.
   uint32_t slots = 1;
   std::map<std::string, std::string> labels;
+  uint32_t workers = 1;
+  /// In lower case.
+  std::string gpu_model;
+  int64_t gpu_memory_bytes = 0;
   uint32_t max_retries = 2;
   double backoff_seconds = 1;
   bool holdout = false;
+  v1::EarlyStopping early_stopping = {};
   std::vector<ExpandedRun> runs;
 };
 
@@ -67,6 +73,10 @@ struct Expansion {
   /// Most runs at once; 0: no limit.
   uint32_t max_parallel = 0;
   std::vector<ExpandedStage> stages;
+  int32_t priority = 0;
+  std::string owner = {};
+  v1::Limits limits = {};
+  v1::Order order = v1::ORDER_LONGEST_FIRST;
 
   int64_t run_count() const;
 };

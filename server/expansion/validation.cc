@@ -20,6 +20,10 @@ using google::protobuf::Value;
 
 constexpr size_t kMaxNameLength = 64;
 constexpr uint32_t kMaxSlots = 1024;
+constexpr uint32_t kMaxGang = 1024;
+constexpr double kMaxGpuMemoryGib = 1e5;
+constexpr int32_t kMaxPriority = 1000;
+constexpr double kMaxSlotHours = 1e9;
 constexpr uint32_t kMaxRetries = 1000;
 constexpr double kMaxBackoffSeconds = 86400;
 constexpr double kMaxFlops = 1e30;
@@ -144,6 +148,14 @@ absl::Status check_resources(const std::string& stage, const v1::StageSpec& spec
   if (spec.resources().slots() > kMaxSlots)
     return invalid(stage + ".resources.slots",
                    fmt::format("must be from 1 to {}, not {}", kMaxSlots, spec.resources().slots()));
+  if (spec.resources().workers() > kMaxGang)
+    return invalid(stage + ".resources.workers",
+                   fmt::format("must be from 1 to {}, not {}", kMaxGang, spec.resources().workers()));
+  if (spec.resources().gpu_model().size() > kMaxNameLength)
+    return invalid(stage + ".resources.gpu_model", fmt::format("must have at most {} characters", kMaxNameLength));
+  if (double gib = spec.resources().gpu_memory_gib(); !(gib >= 0 && gib <= kMaxGpuMemoryGib))
+    return invalid(stage + ".resources.gpu_memory_gib",
+                   fmt::format("must be from 0 to {} GiB, not {}", kMaxGpuMemoryGib, gib));
   for (const auto& [key, value] : spec.resources().labels())
     if (key.empty()) return invalid(stage + ".resources.labels", "a label needs a name");
   if (spec.retries().has_max() && spec.retries().max() > kMaxRetries)
@@ -153,6 +165,24 @@ absl::Status check_resources(const std::string& stage, const v1::StageSpec& spec
   if (!(backoff >= 0 && backoff <= kMaxBackoffSeconds))
     return invalid(stage + ".retries.backoff_seconds",
                    fmt::format("must be from 0 to {}, not {}", kMaxBackoffSeconds, backoff));
+  return absl::OkStatus();
+}
+
+absl::Status check_early_stopping(const std::string& stage, const v1::StageSpec& spec) {
+  if (!spec.has_early_stopping()) return absl::OkStatus();
+  const v1::EarlyStopping& rule = spec.early_stopping();
+  const std::string path = stage + ".early_stopping";
+  if (rule.metric().empty()) return invalid(path + ".metric", "is required: the metric to watch, such as loss");
+  if (!rule.has_above() && !rule.has_worse_than_median_after())
+    return invalid(path, "gives no rule; give above, worse_than_median_after, or both");
+  if (rule.has_above() && !std::isfinite(rule.above())) return invalid(path + ".above", "must be a finite number");
+  if (!rule.has_worse_than_median_after()) return absl::OkStatus();
+  const double share = rule.worse_than_median_after();
+  if (!(share > 0 && share < 1))
+    return invalid(path + ".worse_than_median_after",
+                   fmt::format("must be a share of the budget between 0 and 1, not {}", share));
+  if (!spec.has_budget())
+    return invalid(path + ".worse_than_median_after", "needs a budget of the stage, of which it is a share");
   return absl::OkStatus();
 }
 
@@ -209,6 +239,7 @@ absl::Status check_stage(const v1::SweepSpec& sweep, int index) {
     if (auto s = check_params(fmt::format("{}.list[{}]", stage, i), spec.list(i)); !s.ok()) return s;
   if (auto s = check_budget(stage, spec); !s.ok()) return s;
   if (auto s = check_seeds(stage, spec); !s.ok()) return s;
+  if (auto s = check_early_stopping(stage, spec); !s.ok()) return s;
   return check_resources(stage, spec);
 }
 
@@ -228,6 +259,20 @@ absl::Status check_names(const v1::SweepSpec& sweep) {
       if (auto s = check_name(path + ".study", stage.study()); !s.ok()) return s;
   }
   return sweep.study().empty() ? absl::OkStatus() : check_name("study", sweep.study());
+}
+
+absl::Status check_scheduling(const v1::SweepSpec& sweep) {
+  if (std::abs(sweep.priority()) > kMaxPriority)
+    return invalid("priority",
+                   fmt::format("must be from {} to {}, not {}", -kMaxPriority, kMaxPriority, sweep.priority()));
+  if (!sweep.owner().empty())
+    if (auto s = check_name("owner", sweep.owner()); !s.ok()) return s;
+  if (double flops = sweep.limits().flops(); !(flops >= 0 && flops <= kMaxFlops))
+    return invalid("limits.flops", fmt::format("must be from 0 (no limit) to {}, not {}", kMaxFlops, flops));
+  if (double hours = sweep.limits().slot_hours(); !(hours >= 0 && hours <= kMaxSlotHours))
+    return invalid("limits.slot_hours", fmt::format("must be from 0 (no limit) to {}, not {}", kMaxSlotHours, hours));
+  if (!v1::Order_IsValid(sweep.order())) return invalid("order", "must be longest-first or cheapest-first");
+  return absl::OkStatus();
 }
 
 // Each stage that is in no order of need waits for another such stage: following them must come round.
@@ -324,6 +369,7 @@ std::vector<int> in_order_of_need(const v1::SweepSpec& sweep) {
 
 absl::Status validate(const v1::SweepSpec& sweep) {
   if (absl::Status status = check_names(sweep); !status.ok()) return status;
+  if (absl::Status status = check_scheduling(sweep); !status.ok()) return status;
   for (int i = 0; i < sweep.stages_size(); ++i)
     if (absl::Status status = check_stage(sweep, i); !status.ok()) return status;
   return check_cycles(sweep);

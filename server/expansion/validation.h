@@ -19,8 +19,8 @@ absl::Status check_sweep_name(const std::string& path, const std::string& name);
 /// Named, and finite where they are numbers.
 absl::Status check_params(const std::string& path, const google::protobuf::Struct& params);
 
-/// Checks names, needs, commands, parameters, grids, budgets, seeds, resources and retries of all stages, each by
-/// itself and against the others. OK means that `expand` can build the runs; see its errors.
+/// Checks priority, owner and limits; names, needs, commands, parameters, grids, budgets, seeds, resources and retries
+/// of all stages, each by itself and against the others. OK means that `expand` can build the runs; see its errors.
 absl::Status validate(const v1::SweepSpec& sweep);
 
 /// Index of the stage of that name, or -1.

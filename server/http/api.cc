@@ -303,8 +303,9 @@ Api::Result Api::cluster(const Target&) {
                              {"stage", runs.stage},
                              {"state", runs.state},
                              {"reason", presentation_.why_not_yet(runs)},
-                             {"slots", runs.slots},
-                             {"labels", runs.labels},
+                             {"slots", runs.need.slots},
+                             {"labels", runs.need.labels},
+                             {"workers", runs.need.workers},
                              {"runs", runs.count}});
   return json_answer(view);
 }

@@ -33,7 +33,8 @@ class WatchStream final : public PolledStream<v1::SweepSnapshot> {
     seen_ = commits;
     // From now on by id: a newer sweep may take the name.
     sweep_ = std::to_string(snapshot->sweep().id());
-    const bool over = snapshot->sweep().state() != v1::SWEEP_STATE_RUNNING;
+    const v1::SweepState state = snapshot->sweep().state();
+    const bool over = state != v1::SWEEP_STATE_RUNNING && state != v1::SWEEP_STATE_PAUSED;
     if (!over && google::protobuf::util::MessageDifferencer::Equals(*snapshot, sent_)) return {};
     sent_ = *snapshot;
     return {*std::move(snapshot), over, grpc::Status::OK};
@@ -113,23 +114,53 @@ grpc::ServerWriteReactor<v1::SweepSnapshot>* SweepsService::Watch(grpc::Callback
   return stream;
 }
 
-grpc::ServerUnaryReactor* SweepsService::Cancel(grpc::CallbackServerContext* context,
-                                                const v1::CancelSweepRequest* request, v1::Sweep* response) {
+grpc::ServerUnaryReactor* SweepsService::change(grpc::CallbackServerContext* context, const std::string& sweep,
+                                                v1::Sweep* response,
+                                                const std::function<void(SweepId, Coordinator::Done)>& how) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  const absl::StatusOr<v1::Sweep> sweep = store_.sweep(request->sweep());
-  if (!sweep.ok()) {
-    reactor->Finish(to_grpc(sweep.status()));
+  const absl::StatusOr<v1::Sweep> found = store_.sweep(sweep);
+  if (!found.ok()) {
+    reactor->Finish(to_grpc(found.status()));
     return reactor;
   }
-  coordinator_.cancel(SweepId{sweep->id()}, [this, reactor, response, id = sweep->id()](absl::Status status) {
+  how(SweepId{found->id()}, [this, reactor, response, id = found->id()](absl::Status status) {
     if (status.ok()) {
-      absl::StatusOr<v1::Sweep> cancelled = store_.sweep(std::to_string(id));
-      if (cancelled.ok()) response->Swap(&*cancelled);
-      status = cancelled.status();
+      absl::StatusOr<v1::Sweep> changed = store_.sweep(std::to_string(id));
+      if (changed.ok()) response->Swap(&*changed);
+      status = changed.status();
     }
     reactor->Finish(to_grpc(status));
   });
   return reactor;
+}
+
+grpc::ServerUnaryReactor* SweepsService::Cancel(grpc::CallbackServerContext* context,
+                                                const v1::CancelSweepRequest* request, v1::Sweep* response) {
+  return change(context, request->sweep(), response,
+                [this](SweepId id, Coordinator::Done done) { coordinator_.cancel(id, std::move(done)); });
+}
+
+grpc::ServerUnaryReactor* SweepsService::Pause(grpc::CallbackServerContext* context,
+                                               const v1::PauseSweepRequest* request, v1::Sweep* response) {
+  return change(context, request->sweep(), response, [this, request](SweepId id, Coordinator::Done done) {
+    coordinator_.pause(id, request->let_running_finish(), std::move(done));
+  });
+}
+
+grpc::ServerUnaryReactor* SweepsService::Resume(grpc::CallbackServerContext* context,
+                                                const v1::ResumeSweepRequest* request, v1::Sweep* response) {
+  for (const auto& [given, field] :
+       {std::pair{request->limit_flops(), "limit_flops"}, std::pair{request->limit_slot_hours(), "limit_slot_hours"}}) {
+    if (std::isfinite(given) && given >= 0) continue;
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    reactor->Finish({grpc::StatusCode::INVALID_ARGUMENT, std::string(field) + ": must be 0 (no limit) or more"});
+    return reactor;
+  }
+  return change(context, request->sweep(), response, [this, request](SweepId id, Coordinator::Done done) {
+    const auto given = [](bool has, double value) { return has ? std::optional(value) : std::nullopt; };
+    coordinator_.resume(id, given(request->has_limit_flops(), request->limit_flops()),
+                        given(request->has_limit_slot_hours(), request->limit_slot_hours()), std::move(done));
+  });
 }
 
 }  // namespace scalelaw::server

@@ -1,6 +1,9 @@
 // The Sweeps service; see sweeps.proto.
 #pragma once
 
+#include <functional>
+#include <string>
+
 #include "scalelaw/v1/sweeps.grpc.pb.h"
 #include "server/answers/presentation.h"
 #include "server/coordinator/coordinator.h"
@@ -23,8 +26,16 @@ class SweepsService final : public v1::Sweeps::CallbackService {
                                                      const v1::WatchSweepRequest* request) override;
   grpc::ServerUnaryReactor* Cancel(grpc::CallbackServerContext* context, const v1::CancelSweepRequest* request,
                                    v1::Sweep* response) override;
+  grpc::ServerUnaryReactor* Pause(grpc::CallbackServerContext* context, const v1::PauseSweepRequest* request,
+                                  v1::Sweep* response) override;
+  grpc::ServerUnaryReactor* Resume(grpc::CallbackServerContext* context, const v1::ResumeSweepRequest* request,
+                                   v1::Sweep* response) override;
 
  private:
+  /// Finds the sweep, has it changed, and answers with what it then is.
+  grpc::ServerUnaryReactor* change(grpc::CallbackServerContext* context, const std::string& sweep, v1::Sweep* response,
+                                   const std::function<void(SweepId, Coordinator::Done)>& how);
+
   Store& store_;
   Coordinator& coordinator_;
   const Presentation presentation_;

@@ -1,5 +1,6 @@
 #include "server/rpc/workers_service.h"
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -19,6 +20,7 @@ absl::Status check(const v1::Hello& hello) {
   if (hello.slots() < 1 || hello.slots() > kMaxSlots) {
     return absl::InvalidArgumentError("hello.slots: must be 1 to " + std::to_string(kMaxSlots));
   }
+  if (hello.gpu_memory_bytes() < 0) return absl::InvalidArgumentError("hello.gpu_memory_bytes: must be 0 or more");
   return absl::OkStatus();
 }
 
@@ -114,6 +116,14 @@ class DeliveryStream final : public BidiStream<v1::RecordBatch, v1::RecordAck> {
   bool paused_ = false;
   bool half_closed_ = false;
 };
+
+/// Answers with the worker or the error.
+std::function<void(absl::StatusOr<v1::Worker>)> answer(grpc::ServerUnaryReactor* reactor, v1::Worker* response) {
+  return [reactor, response](absl::StatusOr<v1::Worker> worker) {
+    if (worker.ok()) response->Swap(&*worker);
+    reactor->Finish(to_grpc(worker.status()));
+  };
+}
 }  // namespace
 
 grpc::ServerBidiReactor<v1::WorkerMessage, v1::CoordinatorMessage>* WorkersService::Session(
@@ -136,6 +146,21 @@ grpc::ServerUnaryReactor* WorkersService::List(grpc::CallbackServerContext* cont
     for (v1::Worker& worker : workers) *response->add_workers() = std::move(worker);
     reactor->Finish(grpc::Status::OK);
   });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* WorkersService::Drain(grpc::CallbackServerContext* context,
+                                                const v1::DrainWorkerRequest* request, v1::Worker* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  coordinator_.drain(request->worker(), request->reason().empty() ? "by a person" : request->reason(),
+                     answer(reactor, response));
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* WorkersService::Undrain(grpc::CallbackServerContext* context,
+                                                  const v1::UndrainWorkerRequest* request, v1::Worker* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  coordinator_.drain(request->worker(), "", answer(reactor, response));
   return reactor;
 }
 

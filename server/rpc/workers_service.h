@@ -15,6 +15,10 @@ class WorkersService final : public v1::Workers::CallbackService {
   grpc::ServerBidiReactor<v1::RecordBatch, v1::RecordAck>* Deliver(grpc::CallbackServerContext* context) override;
   grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context, const v1::ListWorkersRequest* request,
                                  v1::ListWorkersResponse* response) override;
+  grpc::ServerUnaryReactor* Drain(grpc::CallbackServerContext* context, const v1::DrainWorkerRequest* request,
+                                  v1::Worker* response) override;
+  grpc::ServerUnaryReactor* Undrain(grpc::CallbackServerContext* context, const v1::UndrainWorkerRequest* request,
+                                    v1::Worker* response) override;
 
  private:
   Coordinator& coordinator_;

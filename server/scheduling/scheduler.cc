@@ -8,8 +8,6 @@
 namespace scalelaw::server {
 
 namespace {
-constexpr std::chrono::milliseconds kLongestBackoff{10 * 60 * 1000};
-
 // A transition that the tables forbid is a bug of the scheduler: going on would store a lie.
 void must(const absl::Status& status) {
   if (!status.ok()) throw std::logic_error(std::string(status.message()));
@@ -17,11 +15,6 @@ void must(const absl::Status& status) {
 
 bool may_hold_attempts(WorkerState state) {
   return state == WorkerState::kReady || state == WorkerState::kDraining || state == WorkerState::kAway;
-}
-
-std::chrono::milliseconds backoff(const RetryPolicy& policy, int failures) {
-  const int doublings = std::clamp(failures - 1, 0, 30);
-  return std::min(kLongestBackoff, policy.backoff * (int64_t{1} << doublings));
 }
 }  // namespace
 
@@ -41,33 +34,50 @@ Decisions Scheduler::restore(const Snapshot& snapshot, Instant now) {
     run.failures = stored.failures;
     run.attempts = stored.attempts;
     run.owner = stored.owner;
+    run.flops = stored.flops;
+    run.last = stored.last;
+    run.stopped_early = stored.stopped_early;
+    if (stored.broken) run.verdict = Verdict{{{}, AttemptState::kLost, std::nullopt, stored.reason}, std::nullopt};
   }
   for (const Snapshot::Sweep& stored : snapshot.sweeps) {
     add_sweep(stored.plan);
     Sweep& sweep = sweeps_.at(stored.plan.id);
-    sweep.cancelled = sweep.decided_cancelled = stored.cancelled;
+    sweep.cancelled = stored.cancelled;
+    sweep.paused = stored.paused;
     sweep.state = stored.state;
+    sweep.decided = {sweep.state, sweep.cancelled, sweep.paused};
+    sweep.slot_time = stored.slot_time;
+    sweep.accrued = now;
   }
   for (const Snapshot::Worker& stored : snapshot.workers) {
     Worker& worker = workers_[stored.id];
-    worker.slots = stored.slots;
-    worker.labels = stored.labels;
+    static_cast<Offer&>(worker) = stored.offer;
     worker.state = stored.state;
+    worker.drain_reason = stored.drain_reason;
     worker.lease_ends = now + settings_.lease;
     if (may_hold_attempts(stored.state)) set_worker_state(stored.id, worker, WorkerState::kAway);
   }
   for (const Snapshot::Attempt& stored : snapshot.attempts) {
-    Run& run = runs_.at(stored.run);
-    attempts_[stored.id] = {stored.run, stored.worker, stored.state, false};
-    run.current = stored.id;
+    Sweep& sweep = sweeps_.at(stored.sweep);
+    attempts_[stored.id] = {stored.run,   stored.worker,  stored.state, stored.slots,
+                            stored.sweep, sweep.priority, stored.stop};
+    runs_.at(stored.run).current.push_back(stored.id);
     Worker& worker = workers_.at(stored.worker);
     worker.attempts.insert(stored.id);
-    worker.used += run.plan.requirements.slots;
+    if (stored.stop.has_value()) {
+      stopping(stored.worker, worker, stored.slots);
+    } else {
+      offer(stored.worker, sweep.priority, stored.slots);
+    }
+    take(stored.worker, worker, stored.slots);
+    charge(sweep, stored.slots);
   }
   for (auto& [id, run] : runs_) {
+    if (run.owner.sweep != SweepId{}) sweeps_.at(run.owner.sweep).flops += run.flops;
     if (run.state == RunState::kQueued) enqueue(run);
     if (run.state == RunState::kRunning) ++sweeps_.at(run.owner.sweep).running;
   }
+  no_lease_before_ = now + settings_.lease;
   return handle(Tick{}, now);
 }
 
@@ -75,6 +85,7 @@ Decisions Scheduler::handle(const Event& event, Instant now) {
   forgive_own_pause(now);
   std::visit([this](const auto& what) { on(what); }, event);
   expire_leases();
+  check_limits();
   settle_gates();
   release_delayed();
   place();
@@ -100,8 +111,9 @@ void Scheduler::on(const SweepSubmitted& event) {
     for (const RunId id : event.sweep.stages[position].runs) {
       Run& run = runs_.at(id);
       // A run that nobody else waits for is trained for this sweep from now on.
-      const bool orphan = run.owner.sweep == SweepId{} || (!ended(run.state) && sweeps_.at(run.owner.sweep).cancelled);
-      const bool again = ended(run.state) && run.state != RunState::kSucceeded;
+      const bool orphan = run.owner.sweep == SweepId{} ||
+                          (!ended(run.state) && (sweeps_.at(run.owner.sweep).cancelled || paused(run.owner.sweep)));
+      const bool again = ended(run.state) && run.state != RunState::kSucceeded && !run.stopped_early;
       if (orphan || again) give_to(run, ref);
       if (again) ask_again(run);
     }
@@ -111,6 +123,11 @@ void Scheduler::on(const SweepSubmitted& event) {
 void Scheduler::add_sweep(const SweepPlan& plan) {
   Sweep& sweep = sweeps_[plan.id];
   sweep.max_parallel = plan.max_parallel;
+  sweep.priority = plan.priority;
+  sweep.owner = plan.owner;
+  sweep.order = plan.order;
+  sweep.limits = plan.limits;
+  if (plan.limits.flops > 0 || plan.limits.slot_time.count() > 0) limited_.insert(plan.id);
   for (const StagePlan& stage_plan : plan.stages) sweep.stages.emplace_back().plan = stage_plan;
   for (size_t position = 0; position < sweep.stages.size(); ++position) {
     const StageRef ref{plan.id, static_cast<int>(position)};
@@ -119,6 +136,7 @@ void Scheduler::add_sweep(const SweepPlan& plan) {
       Run& run = runs_.at(id);
       run.members.push_back(ref);
       ++sweep.stages[position].counts[static_cast<size_t>(run.state)];
+      sweep.stages[position].stopped_early += run.stopped_early;
     }
     gates_to_settle_.insert(ref);
   }
@@ -136,19 +154,18 @@ void Scheduler::add_sweep(const SweepPlan& plan) {
 void Scheduler::on(const SweepCancelled& event) {
   Sweep& sweep = sweeps_.at(event.sweep);
   sweep.cancelled = true;
+  sweep.paused.reset();
   sweeps_to_settle_.insert(event.sweep);
   // What waits goes first, or it would be skipped for want of what is cancelled before it.
   for (const RunState state : {RunState::kWaiting, RunState::kQueued, RunState::kRunning}) {
     for (Stage& stage : sweep.stages) {
       for (const RunId id : stage.plan.runs) {
         Run& run = runs_.at(id);
-        if (run.state != state || run.owner.sweep != event.sweep) continue;
-        const auto other = std::find_if(run.members.begin(), run.members.end(),
-                                        [this](StageRef ref) { return !sweeps_.at(ref.sweep).cancelled; });
-        if (other != run.members.end()) {
-          give_to(run, *other);
-        } else if (run.state == RunState::kRunning) {
-          request_stop(*run.current, attempts_.at(*run.current), "the sweep was cancelled");
+        if (run.state != state || run.owner.sweep != event.sweep || hand_over(run, /*also_to_paused=*/true)) {
+          continue;
+        }
+        if (run.state == RunState::kRunning) {
+          stop_all(run, "the sweep was cancelled");
         } else {
           move(run, RunState::kCancelled, "the sweep was cancelled");
         }
@@ -182,23 +199,31 @@ void Scheduler::on(const RunRetried& event) {
 
 void Scheduler::ask_again(Run& run) {
   run.failures = 0;
+  run.failed_on.clear();
+  run.avoid.reset();
+  run.best.reset();
+  run.compared.reset();
   move(run, RunState::kWaiting, "");
+  sweeps_.at(run.owner.sweep).state = SweepState::kRunning;
   stage(run.owner).settled.reset();
   gates_to_settle_.insert(run.owner);
 }
 
 void Scheduler::on(const WorkerJoined& event) {
   Worker& worker = workers_[event.worker];
-  worker.slots = event.slots;
-  worker.labels = event.labels;
+  static_cast<Offer&>(worker) = event.offer;
+  fitting_.clear();
   worker.lease_ends = now_ + settings_.lease;
-  set_worker_state(event.worker, worker, WorkerState::kReady);
+  no_lease_before_ = std::min(no_lease_before_, worker.lease_ends);
+  set_worker_state(event.worker, worker, worker.drain_reason.empty() ? WorkerState::kReady : WorkerState::kDraining);
   const std::set<AttemptId> before = worker.attempts;
   for (const AttemptId id : before) {
+    // The end of one member may have stopped others here.
+    if (!live(id)) continue;
     if (std::find(event.held.begin(), event.held.end(), id) == event.held.end()) {
       end(id, {id, AttemptState::kLost, std::nullopt, "its worker restarted and no longer knows it", false});
-    } else if (Attempt& attempt = attempts_.at(id); !wanted(runs_.at(attempt.run))) {
-      request_stop(id, attempt, "the sweep was cancelled");
+    } else if (const std::optional<std::string>& stop = attempts_.at(id).stop) {
+      decisions_.stops.push_back({id, event.worker, *stop});
     }
   }
 }
@@ -212,6 +237,20 @@ void Scheduler::on(const WorkerDraining& event) {
   Worker& worker = workers_.at(event.worker);
   worker.lease_ends = now_ + settings_.lease;
   if (worker.state == WorkerState::kReady) set_worker_state(event.worker, worker, WorkerState::kDraining);
+}
+
+void Scheduler::on(const WorkerDrained& event) {
+  Worker& worker = workers_.at(event.worker);
+  worker.drain_reason = event.reason;
+  set_worker_state(event.worker, worker, worker.state == WorkerState::kReady ? WorkerState::kDraining : worker.state);
+}
+
+void Scheduler::on(const WorkerUndrained& event) {
+  Worker& worker = workers_.at(event.worker);
+  if (worker.drain_reason.empty()) return;
+  worker.drain_reason.clear();
+  worker.faults = 0;
+  set_worker_state(event.worker, worker, worker.state == WorkerState::kDraining ? WorkerState::kReady : worker.state);
 }
 
 void Scheduler::on(const WorkerLeft& event) {
@@ -234,9 +273,16 @@ void Scheduler::on(const AttemptEnded& event) {
 
 void Scheduler::on(const Tick&) {}
 
+// Looks at all workers only when one of them can be due: leases do nothing but grow.
 void Scheduler::expire_leases() {
+  if (now_ < no_lease_before_) return;
+  no_lease_before_ = now_ + settings_.lease;
   for (auto& [id, worker] : workers_) {
-    if (!may_hold_attempts(worker.state) || worker.lease_ends > now_) continue;
+    if (!may_hold_attempts(worker.state)) continue;
+    if (worker.lease_ends > now_) {
+      no_lease_before_ = std::min(no_lease_before_, worker.lease_ends);
+      continue;
+    }
     const std::set<AttemptId> attempts = worker.attempts;
     for (const AttemptId attempt : attempts) {
       const std::string reason =
@@ -247,71 +293,31 @@ void Scheduler::expire_leases() {
   }
 }
 
-void Scheduler::end(AttemptId id, const AttemptEnded& how) {
-  Attempt attempt = attempts_.at(id);
-  must(transition(attempt.state, how.outcome));
-  attempts_.erase(id);
-  decisions_.attempts.push_back({id, how.outcome, how.exit_code, how.reason});
-  Run& run = runs_.at(attempt.run);
-  Worker& worker = workers_.at(attempt.worker);
-  worker.attempts.erase(id);
-  worker.used -= run.plan.requirements.slots;
-  run.current.reset();
-  finish_run(run, attempt, how);
-}
-
-void Scheduler::finish_run(Run& run, const Attempt& attempt, const AttemptEnded& how) {
-  if (how.outcome == AttemptState::kSucceeded) {
-    move(run, RunState::kSucceeded, "");
-  } else if (!wanted(run)) {
-    move(run, RunState::kCancelled, "the sweep was cancelled");
-  } else if (how.outcome == AttemptState::kLost) {
-    requeue(run, std::chrono::milliseconds(0), how.reason);
-  } else if (how.outcome != AttemptState::kFailed) {
-    // Interrupted. Asked to stop: at once, elsewhere. By itself: not in a tight loop.
-    const bool asked = attempt.stop_requested || workers_.at(attempt.worker).state != WorkerState::kReady;
-    requeue(run, asked ? std::chrono::milliseconds(0) : run.plan.retries.backoff, "interrupted after a checkpoint");
-  } else if (how.permanent) {
-    move(run, RunState::kFailed, how.reason);
-  } else if (how.infrastructure) {
-    requeue(run, kInfrastructurePause, how.reason);
-  } else if (++run.failures > run.plan.retries.max) {
-    move(run, RunState::kFailed,
-         run.failures > 1 ? fmt::format("{} (tried {} times)", how.reason, run.failures) : how.reason);
-  } else {
-    requeue(run, backoff(run.plan.retries, run.failures),
-            fmt::format("retry {} of {} after: {}", run.failures, run.plan.retries.max, how.reason));
-  }
-}
-
-void Scheduler::requeue(Run& run, std::chrono::milliseconds delay, std::string reason) {
-  run.not_before = now_ + delay;
-  move(run, RunState::kQueued, std::move(reason));
-}
-
-void Scheduler::request_stop(AttemptId id, Attempt& attempt, const std::string& reason) {
-  attempt.stop_requested = true;
-  decisions_.stops.push_back({id, attempt.worker, reason});
-}
-
 // The only place where a run changes its state: everything that depends on it is kept in step here.
 void Scheduler::move(Run& run, RunState next, std::string reason) {
   const RunState before = run.state;
   if (before == RunState::kQueued) dequeue(run);
-  if (before == RunState::kRunning) --sweeps_.at(run.owner.sweep).running;
+  if (before == RunState::kRunning) {
+    --sweeps_.at(run.owner.sweep).running;
+    // Another of its runs may start now, also in the place of a smaller one.
+    if (sweeps_.at(run.owner.sweep).max_parallel > 0) may_preempt_ = may_place_ = true;
+  }
   must(transition(run.state, next));
   run.reason = std::move(reason);
   if (next == RunState::kQueued) enqueue(run);
   if (next == RunState::kRunning) ++sweeps_.at(run.owner.sweep).running;
+  const bool was_stopped_early = run.stopped_early && next != RunState::kCancelled;
+  if (was_stopped_early) run.stopped_early = false;
   for (const StageRef ref : run.members) {
     Stage& member_of = stage(ref);
     --member_of.counts[static_cast<size_t>(before)];
     ++member_of.counts[static_cast<size_t>(next)];
+    member_of.stopped_early += run.stopped_early - was_stopped_early;
     sweeps_to_settle_.insert(ref.sweep);
     if (!ended(before) && !ended(next)) continue;
     for (const int dependent : member_of.dependents) gates_to_settle_.insert({ref.sweep, dependent});
   }
-  decisions_.runs.push_back({run.plan.id, run.state, run.reason, run.failures, run.owner});
+  decisions_.runs.push_back({run.plan.id, run.state, run.reason, run.failures, run.owner, run.stopped_early});
 }
 
 void Scheduler::give_to(Run& run, StageRef owner) {
@@ -320,103 +326,49 @@ void Scheduler::give_to(Run& run, StageRef owner) {
     --sweeps_.at(run.owner.sweep).running;
     ++sweeps_.at(owner.sweep).running;
     sweeps_to_settle_.insert(run.owner.sweep);
+    reconsider(run.owner.sweep);
   }
+  if (run.owner.sweep != SweepId{}) sweeps_.at(run.owner.sweep).flops -= run.flops;
+  sweeps_.at(owner.sweep).flops += run.flops;
   run.owner = owner;
   if (run.state == RunState::kQueued) enqueue(run);
   stage(owner).settled.reset();
   gates_to_settle_.insert(owner);
-  decisions_.runs.push_back({run.plan.id, run.state, run.reason, run.failures, run.owner});
+  decisions_.runs.push_back({run.plan.id, run.state, run.reason, run.failures, run.owner, run.stopped_early});
 }
 
-bool Scheduler::wanted(const Run& run) const {
-  return std::any_of(run.members.begin(), run.members.end(),
-                     [this](StageRef ref) { return !sweeps_.at(ref.sweep).cancelled; });
-}
-
-Scheduler::Gate Scheduler::gate(StageRef ref, std::string* why) const {
-  Gate result = Gate::kOpen;
-  for (const int need : stage(ref).plan.needs) {
-    const Stage& needed = stage({ref.sweep, need});
-    for (const RunState bad : {RunState::kFailed, RunState::kCancelled, RunState::kSkipped}) {
-      if (needed.counts[static_cast<size_t>(bad)] == 0) continue;
-      if (why != nullptr) {
-        const RunId culprit = *std::find_if(needed.plan.runs.begin(), needed.plan.runs.end(),
-                                            [&](RunId id) { return runs_.at(id).state == bad; });
-        *why = fmt::format("stage \"{}\" is needed, and its run {} was {}", needed.plan.name, culprit.value,
-                           bad == RunState::kFailed ? "not successful" : name(bad));
-        const std::string& reason = runs_.at(culprit).reason;
-        if (!reason.empty()) *why += ": " + reason;
-      }
-      return Gate::kBlocked;
-    }
-    if (needed.counts[static_cast<size_t>(RunState::kSucceeded)] < static_cast<int>(needed.plan.runs.size())) {
-      result = Gate::kPending;
+// To another sweep that wants it, if there is one: rather to one that goes on than to one that is paused.
+bool Scheduler::hand_over(Run& run, bool also_to_paused) {
+  for (const bool paused : {false, true}) {
+    if (paused && !also_to_paused) break;
+    for (const StageRef ref : run.members) {
+      const Sweep& sweep = sweeps_.at(ref.sweep);
+      if (sweep.cancelled || sweep.paused.has_value() != paused) continue;
+      give_to(run, ref);
+      if (paused) stop_all(run, "paused: " + *sweep.paused);
+      return true;
     }
   }
-  return result;
-}
-
-// Skipping a run may close further gates, so this goes on until nothing changes.
-void Scheduler::settle_gates() {
-  while (!gates_to_settle_.empty()) {
-    const StageRef ref = *gates_to_settle_.begin();
-    gates_to_settle_.erase(gates_to_settle_.begin());
-    if (sweeps_.at(ref.sweep).cancelled) continue;
-    std::string why;
-    const Gate now = gate(ref, &why);
-    if (stage(ref).settled == now) continue;
-    stage(ref).settled = now;
-    for (const RunId id : stage(ref).plan.runs) {
-      Run& run = runs_.at(id);
-      if (run.owner != ref) continue;
-      const bool waits = run.state == RunState::kWaiting;
-      const bool skipped = run.state == RunState::kSkipped;
-      if (now == Gate::kOpen && (waits || skipped)) move(run, RunState::kQueued, "");
-      if (now == Gate::kPending && skipped) move(run, RunState::kWaiting, "");
-      if (now == Gate::kBlocked && waits) move(run, RunState::kSkipped, why);
-    }
-  }
-}
-
-void Scheduler::settle_sweeps() {
-  for (const SweepId id : sweeps_to_settle_) {
-    Sweep& sweep = sweeps_.at(id);
-    std::array<int, 8> counts{};
-    for (const Stage& stage : sweep.stages) {
-      for (size_t i = 0; i < counts.size(); ++i) counts[i] += stage.counts[i];
-    }
-    const auto count = [&counts](RunState state) { return counts[static_cast<size_t>(state)]; };
-    const int active = count(RunState::kWaiting) + count(RunState::kQueued) + count(RunState::kRunning);
-    SweepState state = SweepState::kSucceeded;
-    if (sweep.cancelled) {
-      state = sweep.running > 0 ? SweepState::kRunning : SweepState::kCancelled;
-    } else if (active > 0) {
-      state = SweepState::kRunning;
-    } else if (count(RunState::kFailed) + count(RunState::kSkipped) > 0) {
-      state = SweepState::kFailed;
-    } else if (count(RunState::kCancelled) > 0) {
-      state = SweepState::kCancelled;
-    }
-    if (state != sweep.state || sweep.cancelled != sweep.decided_cancelled) {
-      decisions_.sweeps.push_back({id, state, sweep.cancelled});
-    }
-    sweep.decided_cancelled = sweep.cancelled;
-    sweep.state = state;
-  }
-  sweeps_to_settle_.clear();
+  return false;
 }
 
 void Scheduler::set_worker_state(WorkerId id, Worker& worker, WorkerState state) {
   worker.state = state;
-  decisions_.workers.push_back({id, state});
+  take(id, worker, 0);
+  if (state == WorkerState::kReady) reconsider(std::nullopt);
+  decisions_.workers.push_back({id, state, worker.drain_reason});
 }
 
 std::optional<Instant> Scheduler::next_due() const {
   std::optional<Instant> due;
   const auto consider = [&due](Instant at) { due = due.has_value() ? std::min(*due, at) : at; };
   if (!delayed_.empty()) consider(delayed_.begin()->first);
-  for (const auto& [id, worker] : workers_) {
-    if (may_hold_attempts(worker.state)) consider(worker.lease_ends);
+  if (!workers_.empty()) consider(no_lease_before_);
+  for (const SweepId id : limited_) {
+    const Sweep& sweep = sweeps_.at(id);
+    if (sweep.limits.slot_time.count() == 0 || sweep.slots == 0 || sweep.paused.has_value()) continue;
+    const std::chrono::milliseconds left = sweep.limits.slot_time - sweep.slot_time;
+    consider(std::max(now_, sweep.accrued + std::max(left, Instant(0)) / sweep.slots + Instant(1)));
   }
   return due;
 }

@@ -15,6 +15,7 @@ constexpr std::array<std::string_view, 7> kAttemptNames = {"assigned",    "runni
                                                            "interrupted", "cancelled", "lost"};
 constexpr std::array<std::string_view, 4> kSweepNames = {"running", "succeeded", "failed", "cancelled"};
 constexpr std::array<std::string_view, 5> kWorkerNames = {"ready", "draining", "away", "lost", "gone"};
+constexpr std::array<std::string_view, 2> kOrderNames = {"longest-first", "cheapest-first"};
 
 template <class State>
 using Edge = std::pair<State, State>;
@@ -79,6 +80,9 @@ std::string_view name(SweepState state) {
 std::string_view name(WorkerState state) {
   return kWorkerNames.at(static_cast<size_t>(state) - 1);
 }
+std::string_view name(Order order) {
+  return kOrderNames.at(static_cast<size_t>(order) - 1);
+}
 
 absl::Status parse(std::string_view word, RunState& state) {
   return parse_in(kRunNames, word, state);
@@ -88,6 +92,9 @@ absl::Status parse(std::string_view word, AttemptState& state) {
 }
 absl::Status parse(std::string_view word, WorkerState& state) {
   return parse_in(kWorkerNames, word, state);
+}
+absl::Status parse(std::string_view word, Order& order) {
+  return parse_in(kOrderNames, word, order);
 }
 
 bool ended(RunState state) {

@@ -9,7 +9,7 @@
 
 namespace scalelaw::server {
 
-// The first three number their states as the API does (runs.proto, workers.proto, sweeps.proto).
+// The first three, and the order, number their values as the API does (runs.proto, workers.proto, sweeps.proto).
 
 enum class RunState : uint8_t { kWaiting = 1, kQueued, kRunning, kSucceeded, kFailed, kCancelled, kSkipped };
 enum class AttemptState : uint8_t { kAssigned = 1, kRunning, kSucceeded, kFailed, kInterrupted, kCancelled, kLost };
@@ -26,16 +26,21 @@ enum class WorkerState : uint8_t {
   kGone,
 };
 
+/// In which order the runs of a sweep start, by budget.
+enum class Order : uint8_t { kLongestFirst = 1, kCheapestFirst };
+
 /// The names in the database and for people: `waiting`, `queued`, …
 std::string_view name(RunState state);
 std::string_view name(AttemptState state);
 std::string_view name(SweepState state);
 std::string_view name(WorkerState state);
+std::string_view name(Order order);
 
 /// Inverse of `name`; INTERNAL for a word that is no state.
 absl::Status parse(std::string_view word, RunState& state);
 absl::Status parse(std::string_view word, AttemptState& state);
 absl::Status parse(std::string_view word, WorkerState& state);
+absl::Status parse(std::string_view word, Order& order);
 
 /// Nothing more happens to it by itself.
 bool ended(RunState state);

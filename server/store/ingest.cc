@@ -62,18 +62,19 @@ v1::RecordAck Ingest::apply(Connection& connection, const v1::RecordBatch& batch
   ack.set_attempt_id(batch.attempt_id());
   ack.set_source(batch.source());
   const bool events = batch.source() == v1::RECORD_SOURCE_EVENTS;
-  Target target{AttemptId{batch.attempt_id()}, {}};
+  Target target{AttemptId{batch.attempt_id()}, {}, false};
   AttemptState state{};
   int64_t offset = 0;
   {
-    Query query = connection.query("SELECT run_id, state, events_offset, output_offset FROM attempts WHERE id = ?1",
-                                   target.attempt.value);
+    Query query = connection.query(
+        "SELECT run_id, state, events_offset, output_offset, rank FROM attempts WHERE id = ?1", target.attempt.value);
     if (!query.next() || !parse(query.text(1), state).ok()) {
       ack.set_fenced(true);
       return ack;
     }
     target.run = RunId{query.integer(0)};
     offset = query.long_integer(events ? 2 : 3);
+    target.leads = query.integer(4) == 0;
   }
   ack.set_offset(offset);
   const bool duplicate = batch.end() <= offset;
@@ -95,6 +96,7 @@ void Ingest::apply_records(Connection& connection, const Target& target, const v
   std::string log;
   const v1::TrainerMetrics* position = nullptr;
   for (const v1::Record& record : batch.records()) {
+    if (!target.leads && !record.has_output() && !record.has_malformed()) continue;
     switch (record.record_case()) {
       case v1::Record::kStart:
         apply_start(connection, target, record.start());

@@ -24,6 +24,8 @@ class Ingest {
   struct Target {
     AttemptId attempt;
     RunId run;
+    /// Rank 0 of its gang: the others' events are not the run's.
+    bool leads = false;
   };
   void apply_records(Connection& connection, const Target& target, const v1::RecordBatch& batch);
   void apply_start(Connection& connection, const Target& target, const v1::TrainerStart& start);

@@ -15,7 +15,8 @@ int pragma(Connection& connection, const char* sql) {
 }
 }  // namespace
 
-absl::Status migrate(Connection& connection, const std::string& file, const std::vector<Migration>& migrations) {
+absl::StatusOr<int> schema_version(Connection& connection, const std::string& file,
+                                   const std::vector<Migration>& migrations) {
   const int version = pragma(connection, "PRAGMA user_version");
   const int application = pragma(connection, "PRAGMA application_id");
   const int tables = pragma(connection, "SELECT count(*) FROM sqlite_schema");
@@ -30,18 +31,35 @@ absl::Status migrate(Connection& connection, const std::string& file, const std:
     return absl::FailedPreconditionError(fmt::format(
         "{} is another program's database; it was left as it is. Name another directory with --data", file));
   }
+  return version;
+}
+
+absl::Status migrate(Connection& connection, const std::string& file, const std::vector<Migration>& migrations) {
+  const absl::StatusOr<int> version = schema_version(connection, file, migrations);
+  if (!version.ok()) return version.status();
+  const int newest = migrations.empty() ? 0 : migrations.back().version;
   // WAL is a property of the file, set outside of transactions, and only once it is known to be ours.
   connection.script("PRAGMA journal_mode = WAL");
-  if (version == newest) return absl::OkStatus();
+  if (*version == newest) return absl::OkStatus();
+  // A table that others refer to may have to be made anew; whether all references hold is checked before the commit.
+  connection.script("PRAGMA foreign_keys = OFF");
   connection.script("BEGIN IMMEDIATE");
   for (const Migration& migration : migrations) {
-    if (migration.version <= version) continue;
+    if (migration.version <= *version) continue;
     connection.script(migration.sql);
   }
   connection.script(fmt::format("PRAGMA application_id = {}", kApplicationId));
   connection.script(fmt::format("PRAGMA user_version = {}", newest));
-  connection.script("COMMIT");
-  return absl::OkStatus();
+  bool broken = false;
+  {
+    Query check = connection.query("PRAGMA foreign_key_check");
+    broken = check.next();
+  }
+  connection.script(broken ? "ROLLBACK" : "COMMIT");
+  connection.script("PRAGMA foreign_keys = ON");
+  if (!broken) return absl::OkStatus();
+  return absl::DataLossError(fmt::format(
+      "{} has rows that refer to rows which are not there; it keeps its schema {}. Restore a backup", file, *version));
 }
 
 }  // namespace scalelaw::server

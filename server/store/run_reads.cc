@@ -19,9 +19,11 @@ using google::protobuf::util::TimeUtil;
 #define RUN_COLUMNS                                                                                               \
   "r.id, r.sweep_id, s.name, t.name, r.name, r.state, r.params, r.budget_kind, r.budget, r.seed, r.holdout, "     \
   "r.command, r.model_params, r.model_params_total, r.flops_per_sample, r.progress, r.step, r.samples, r.flops, " \
-  "r.seconds_left, r.attempts, k.name, a.exit_code, r.reason, r.started_ms, r.finished_ms, r.slots, r.labels "
+  "r.seconds_left, r.attempts, k.name, a.exit_code, r.reason, r.started_ms, r.finished_ms, r.slots, r.labels, "   \
+  "r.workers, r.gpu_model, r.gpu_memory_bytes "
 #define RUN_JOINS                                                                                          \
   "JOIN studies s ON s.id = r.study_id LEFT JOIN attempts a ON a.run_id = r.id AND a.number = r.attempts " \
+  "AND a.rank = 0 "                                                                                        \
   "LEFT JOIN workers k ON k.id = a.worker_id "
 #define OWN_STAGE "JOIN stages t ON t.sweep_id = r.sweep_id AND t.position = r.stage_position "
 
@@ -74,6 +76,9 @@ v1::Run run_of(const Query& row) {
   run.set_slots(static_cast<uint32_t>(row.integer(26)));
   const auto labels = nlohmann::json::parse(row.text(27)).get<std::map<std::string, std::string>>();
   run.mutable_labels()->insert(labels.begin(), labels.end());
+  run.set_workers(static_cast<uint32_t>(row.integer(28)));
+  run.set_gpu_model(row.text(29));
+  run.set_gpu_memory_gib(static_cast<double>(row.long_integer(30)) / (1 << 30));
   return run;
 }
 
@@ -93,8 +98,13 @@ std::vector<v1::Run> runs_of(Query rows, Query latest) {
   return runs;
 }
 
-#define SWEEP_COLUMNS \
-  "w.id, w.name, s.name, w.state, w.submitted_ms, w.finished_ms FROM sweeps w JOIN studies s ON s.id = w.study_id "
+#define SWEEP_COLUMNS                                                                                            \
+  "w.id, w.name, s.name, w.state, w.submitted_ms, w.finished_ms, w.paused, w.priority, w.owner, w.limit_flops, " \
+  "w.limit_slot_ms FROM sweeps w JOIN studies s ON s.id = w.study_id "
+
+double hours(int64_t ms) {
+  return static_cast<double>(ms) / 3'600'000;
+}
 
 v1::Sweep sweep_of(Connection& connection, const Query& row) {
   v1::Sweep sweep;
@@ -106,6 +116,21 @@ v1::Sweep sweep_of(Connection& connection, const Query& row) {
   for (const auto state : {SweepState::kRunning, SweepState::kSucceeded, SweepState::kFailed, SweepState::kCancelled}) {
     if (row.text(3) == name(state)) sweep.set_state(static_cast<v1::SweepState>(state));
   }
+  if (!row.null(6)) {
+    sweep.set_state(v1::SWEEP_STATE_PAUSED);
+    sweep.set_reason(row.text(6));
+  }
+  sweep.set_priority(row.integer(7));
+  sweep.set_owner(row.text(8));
+  if (row.real(9) > 0) sweep.mutable_limits()->set_flops(row.real(9));
+  if (row.long_integer(10) > 0) sweep.mutable_limits()->set_slot_hours(hours(row.long_integer(10)));
+  Query spent = connection.query(
+      "SELECT coalesce(sum((coalesce(finished_ms, CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)) - "
+      "assigned_ms) * slots), "
+      "0) FROM attempts WHERE sweep_id = ?1",
+      sweep.id());
+  spent.next();
+  sweep.set_slot_hours(hours(spent.long_integer(0)));
   Query counts = connection.query(
       "SELECT r.state, count(*), total(r.flops), total(CASE r.budget_kind WHEN 'flops' THEN r.budget ELSE r.flops END) "
       "FROM sweep_runs x JOIN runs r ON r.id = x.run_id WHERE x.sweep_id = ?1 GROUP BY r.state",

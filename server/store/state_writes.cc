@@ -29,8 +29,14 @@ BudgetColumns budget_columns(const RunBudget& budget) {
 void write_stages(Connection& connection, const NewSweep& sweep) {
   const auto& stages = sweep.expansion.stages;
   for (size_t position = 0; position < stages.size(); ++position) {
-    connection.run("INSERT INTO stages (sweep_id, position, name) VALUES (?1, ?2, ?3)", sweep.id.value,
-                   static_cast<int>(position), stages[position].name);
+    const v1::EarlyStopping& early = stages[position].early_stopping;
+    const auto given = [](bool has, double value) { return has ? std::optional(value) : std::nullopt; };
+    connection.run(
+        "INSERT INTO stages (sweep_id, position, name, watched_metric, stop_above, stop_worse_than_median_after) "
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        sweep.id.value, static_cast<int>(position), stages[position].name, early.metric(),
+        given(early.has_above(), early.above()),
+        given(early.has_worse_than_median_after(), early.worse_than_median_after()));
   }
   for (size_t position = 0; position < stages.size(); ++position) {
     for (const ArtifactNeed& need : stages[position].needs) {
@@ -45,13 +51,13 @@ void write_run(Connection& connection, const NewSweep& sweep, int position, RunI
   const BudgetColumns budget = budget_columns(run.budget);
   connection.run(
       "INSERT INTO runs (id, study_id, content_key, sweep_id, stage_position, name, command, params, budget_kind, "
-      "budget, "
-      "seed, holdout, slots, labels, max_retries, backoff_ms, state) "
-      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, 'waiting')",
+      "budget, seed, holdout, slots, labels, max_retries, backoff_ms, workers, gpu_model, gpu_memory_bytes, state) "
+      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, 'waiting')",
       id.value, study_id(connection, stage.study), run.content_key, sweep.id.value, position, run.name,
       nlohmann::json(stage.command).dump(), canonical_json(run.params), budget.kind, budget.amount, run.seed,
       stage.holdout ? 1 : 0, static_cast<int64_t>(stage.slots), nlohmann::json(stage.labels).dump(),
-      static_cast<int64_t>(stage.max_retries), static_cast<int64_t>(stage.backoff_seconds * 1000));
+      static_cast<int64_t>(stage.max_retries), static_cast<int64_t>(stage.backoff_seconds * 1000),
+      static_cast<int64_t>(stage.workers), stage.gpu_model, stage.gpu_memory_bytes);
 }
 
 void write_attempt_change(Connection& connection, const AttemptChange& change, int64_t now_ms) {
@@ -68,16 +74,17 @@ void write_run_change(Connection& connection, const RunChange& change, int64_t n
   const std::optional<int64_t> finished_ms = ended(change.state) ? std::optional(now_ms) : std::nullopt;
   connection.run(
       "UPDATE runs SET state = ?2, reason = ?3, failures = ?4, sweep_id = ?5, stage_position = ?6, finished_ms = ?7, "
-      "seconds_left = NULL WHERE id = ?1",
+      "seconds_left = NULL, stopped_early = ?8 WHERE id = ?1",
       change.run.value, name(change.state), change.reason, change.failures, change.owner.sweep.value,
-      change.owner.stage, finished_ms);
+      change.owner.stage, finished_ms, change.stopped_early ? 1 : 0);
 }
 
 void write_assignment(Connection& connection, const NewAttempt& attempt, int64_t now_ms) {
   connection.run(
-      "INSERT INTO attempts (id, run_id, number, worker_id, state, assigned_ms) VALUES (?1, ?2, ?3, ?4, 'assigned', "
-      "?5)",
-      attempt.attempt.value, attempt.run.value, attempt.number, attempt.worker.value, now_ms);
+      "INSERT INTO attempts (id, run_id, number, rank, worker_id, sweep_id, slots, state, assigned_ms) "
+      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'assigned', ?8)",
+      attempt.attempt.value, attempt.run.value, attempt.number, attempt.rank, attempt.worker.value, attempt.sweep.value,
+      attempt.slots, now_ms);
   connection.run("UPDATE runs SET attempts = ?2, started_ms = ?3 WHERE id = ?1", attempt.run.value, attempt.number,
                  now_ms);
 }
@@ -85,8 +92,11 @@ void write_assignment(Connection& connection, const NewAttempt& attempt, int64_t
 void write_sweep_change(Connection& connection, const SweepChange& change, int64_t now_ms) {
   const std::optional<int64_t> finished_ms =
       change.state == SweepState::kRunning ? std::nullopt : std::optional(now_ms);
-  connection.run("UPDATE sweeps SET state = ?2, cancelled = ?3, finished_ms = ?4 WHERE id = ?1", change.sweep.value,
-                 name(change.state), change.cancelled ? 1 : 0, finished_ms);
+  connection.run(
+      "UPDATE sweeps SET state = ?2, cancelled = ?3, finished_ms = ?4, paused = ?5, limit_flops = ?6, "
+      "limit_slot_ms = ?7 WHERE id = ?1",
+      change.sweep.value, name(change.state), change.cancelled ? 1 : 0, finished_ms, change.paused, change.limits.flops,
+      static_cast<int64_t>(change.limits.slot_time.count()));
 }
 }  // namespace
 
@@ -94,10 +104,13 @@ void write_sweep(Connection& connection, const NewSweep& sweep, int64_t now_ms) 
   const std::optional<std::string> idempotency_key =
       sweep.idempotency_key.empty() ? std::nullopt : std::optional(sweep.idempotency_key);
   connection.run(
-      "INSERT INTO sweeps (id, name, study_id, state, spec, idempotency_key, max_parallel, submitted_ms) "
-      "VALUES (?1, ?2, ?3, 'running', CAST(?4 AS BLOB), ?5, ?6, ?7)",
+      "INSERT INTO sweeps (id, name, study_id, state, spec, idempotency_key, max_parallel, submitted_ms, priority, "
+      "owner, run_order, limit_flops, limit_slot_ms) "
+      "VALUES (?1, ?2, ?3, 'running', CAST(?4 AS BLOB), ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
       sweep.id.value, sweep.expansion.name, study_id(connection, sweep.expansion.study), sweep.spec.SerializeAsString(),
-      idempotency_key, static_cast<int64_t>(sweep.expansion.max_parallel), now_ms);
+      idempotency_key, static_cast<int64_t>(sweep.expansion.max_parallel), now_ms, sweep.expansion.priority,
+      sweep.expansion.owner, name(static_cast<Order>(sweep.expansion.order)), sweep.expansion.limits.flops(),
+      static_cast<int64_t>(slot_time(sweep.expansion.limits.slot_hours()).count()));
   write_stages(connection, sweep);
   size_t number = 0;
   for (size_t position = 0; position < sweep.expansion.stages.size(); ++position) {
@@ -123,18 +136,25 @@ void write_decisions(Connection& connection, const Decisions& decisions, int64_t
   for (const NewAttempt& attempt : decisions.assignments) write_assignment(connection, attempt, now_ms);
   for (const SweepChange& change : decisions.sweeps) write_sweep_change(connection, change, now_ms);
   for (const WorkerChange& change : decisions.workers) {
-    connection.run("UPDATE workers SET state = ?2 WHERE id = ?1", change.worker.value, name(change.state));
+    connection.run("UPDATE workers SET state = ?2, drain_reason = ?3 WHERE id = ?1", change.worker.value,
+                   name(change.state), change.drain_reason);
+  }
+  for (const Stop& stop : decisions.stops) {
+    connection.run("UPDATE attempts SET stop = ?2 WHERE id = ?1", stop.attempt.value, stop.reason);
   }
 }
 
 void write_worker(Connection& connection, const KnownWorker& worker) {
   connection.run(
-      "INSERT INTO workers (id, uid, name, host, version, state, slots, labels, last_seen_ms) "
-      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO UPDATE SET name = excluded.name, "
-      "host = excluded.host, version = excluded.version, state = excluded.state, slots = excluded.slots, "
-      "labels = excluded.labels, last_seen_ms = excluded.last_seen_ms",
-      worker.id.value, worker.uid, worker.name, worker.host, worker.version, name(worker.state), worker.slots,
-      nlohmann::json(worker.labels).dump(), worker.last_seen_ms);
+      "INSERT INTO workers (id, uid, name, host, version, state, slots, labels, last_seen_ms, gpu_model, "
+      "gpu_memory_bytes, places_gangs) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) "
+      "ON CONFLICT (id) DO UPDATE SET name = excluded.name, host = excluded.host, version = excluded.version, "
+      "state = excluded.state, slots = excluded.slots, labels = excluded.labels, "
+      "last_seen_ms = excluded.last_seen_ms, gpu_model = excluded.gpu_model, "
+      "gpu_memory_bytes = excluded.gpu_memory_bytes, places_gangs = excluded.places_gangs",
+      worker.id.value, worker.uid, worker.name, worker.host, worker.version, name(worker.state), worker.offer.slots,
+      nlohmann::json(worker.offer.labels).dump(), worker.last_seen_ms, worker.offer.gpu_model,
+      worker.offer.gpu_memory_bytes, worker.offer.places_gangs ? 1 : 0);
 }
 
 int32_t write_law(Connection& connection, const StoredLaw& law, int64_t now_ms) {

@@ -265,7 +265,7 @@ absl::StatusOr<std::vector<LogText>> Store::logs(int32_t run_id, int64_t after_i
   });
 }
 absl::StatusOr<StoredSchedule> Store::schedule() const {
-  return impl_->readers.read([&](Connection& connection) { return read_schedule(connection); });
+  return impl_->readers.read([&](Connection& connection) { return read_schedule(connection, now_ms()); });
 }
 absl::StatusOr<AttemptRecord> Store::attempt(AttemptId id) const {
   return impl_->readers.read([&](Connection& connection) { return read_attempt(connection, id); });

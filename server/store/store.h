@@ -72,8 +72,7 @@ struct KnownWorker {
   std::string host;
   std::string version;
   WorkerState state = WorkerState::kReady;
-  int slots = 1;
-  std::map<std::string, std::string> labels;
+  Offer offer = {};
   int64_t last_seen_ms = 0;
 };
 
@@ -167,8 +166,7 @@ struct QueuedRuns {
   /// `queued` or `waiting`.
   std::string state;
   std::string reason;
-  int slots = 1;
-  std::map<std::string, std::string> labels;
+  Requirements need;
   int count = 0;
 };
 struct StoredArtifact {

@@ -11,7 +11,7 @@ namespace scalelaw::server {
 std::vector<StudyUsage> read_usage(Connection& connection, int64_t now_ms) {
   std::vector<StudyUsage> studies;
   Query row = connection.query(
-      "SELECT s.name, total(r.slots * (coalesce(a.finished_ms, ?1) - a.started_ms)) / 1000, "
+      "SELECT s.name, total(a.slots * (coalesce(a.finished_ms, ?1) - a.started_ms)) / 1000, "
       "  coalesce(sum(a.state = 'failed'), 0), coalesce(sum(a.state = 'lost'), 0), "
       "  (SELECT count(*) FROM laws l WHERE l.study_id = s.id), "
       "  (SELECT sum(p.value) FROM metrics m JOIN latest_points p ON p.metric_id = m.id "
@@ -46,10 +46,12 @@ Totals read_totals(Connection& connection) {
 std::vector<QueuedRuns> read_queue(Connection& connection) {
   std::vector<QueuedRuns> queue;
   Query row = connection.query(
-      "SELECT r.sweep_id, w.name, t.name, r.state, r.reason, r.slots, r.labels, count(*) FROM runs r "
+      "SELECT r.sweep_id, w.name, t.name, r.state, r.reason, r.slots, r.labels, r.workers, r.gpu_model, "
+      "r.gpu_memory_bytes, count(*) FROM runs r "
       "JOIN sweeps w ON w.id = r.sweep_id JOIN stages t ON t.sweep_id = r.sweep_id AND t.position = r.stage_position "
       "WHERE r.state IN ('queued', 'waiting') "
-      "GROUP BY r.sweep_id, r.stage_position, r.state, r.reason, r.slots, r.labels ORDER BY r.sweep_id, r.state");
+      "GROUP BY r.sweep_id, r.stage_position, r.state, r.reason, r.slots, r.labels, r.workers, r.gpu_model, "
+      "r.gpu_memory_bytes ORDER BY r.sweep_id, r.state");
   while (row.next()) {
     QueuedRuns& runs = queue.emplace_back();
     runs.sweep_id = row.integer(0);
@@ -57,9 +59,9 @@ std::vector<QueuedRuns> read_queue(Connection& connection) {
     runs.stage = row.text(2);
     runs.state = row.text(3);
     runs.reason = row.text(4);
-    runs.slots = row.integer(5);
-    runs.labels = nlohmann::json::parse(row.text(6)).get<std::map<std::string, std::string>>();
-    runs.count = row.integer(7);
+    runs.need = {row.integer(5), nlohmann::json::parse(row.text(6)).get<std::map<std::string, std::string>>(),
+                 row.integer(7), row.text(8), row.long_integer(9)};
+    runs.count = row.integer(10);
   }
   return queue;
 }

@@ -23,9 +23,9 @@ std::string written(const std::string& text) {
   return path;
 }
 
-const std::vector<std::string> kCommands = {"submit", "status", "watch",   "cancel",  "runs",
-                                            "logs",   "retry",  "fit",     "predict", "verify",
-                                            "laws",   "plot",   "workers", "up",      "completion"};
+const std::vector<std::string> kCommands = {"submit",  "status", "watch",   "pause",   "resume", "cancel",    "runs",
+                                            "logs",    "retry",  "fit",     "predict", "verify", "laws",      "plot",
+                                            "workers", "drain",  "undrain", "db",      "up",     "completion"};
 
 TEST(CommandLine, EveryCommandsHelpHasAnExampleAndTheExitCodes) {
   for (const std::string& command : kCommands) {
@@ -44,6 +44,8 @@ TEST(CommandLine, UsageErrorsExitWith2) {
   EXPECT_EQ(scalelaw({"fit", "study"}).exit, kBadInput) << "--metric is required";
   EXPECT_EQ(scalelaw({"fit", "--where", "loss<4", "study", "--metric", "loss"}).exit, kBadInput) << "of a CSV only";
   EXPECT_EQ(scalelaw({"predict", "study", "--metric", "loss"}).exit, kBadInput) << "where?";
+  EXPECT_EQ(scalelaw({"resume", "s", "--limit-flops", "-1"}).exit, kBadInput);
+  EXPECT_EQ(scalelaw({"db", "backup", "copy.db"}).exit, kBadInput) << "--data is required";
 }
 
 TEST(CommandLine, AnUnreachableServerIsNamedWithTheWayToStartOne) {
@@ -55,7 +57,11 @@ TEST(CommandLine, AnUnreachableServerIsNamedWithTheWayToStartOne) {
                                              {"submit", sweep},
                                              {"runs"},
                                              {"logs", "1"},
+                                             {"pause", "s"},
+                                             {"resume", "s"},
                                              {"cancel", "s"},
+                                             {"drain", "w"},
+                                             {"undrain", "w"},
                                              {"workers"},
                                              {"laws"},
                                              {"plot", "t"},

@@ -109,6 +109,17 @@ TEST(Progress, SaysWhyNothingRuns) {
   EXPECT_EQ(render_progress(idle, screen(80, 24), 0).back(), "waiting: no worker has a free slot");
 }
 
+TEST(Progress, APausedSweepSaysWhyAndHowToGoOn) {
+  v1::SweepSnapshot paused = snapshot(R"(
+    sweep { id: 7 name: "s" owner: "vision" priority: 3 state: SWEEP_STATE_PAUSED runs { total: 1 queued: 1 }
+            reason: "limits.flops: 2e+12 of 1e+12 FLOPs are spent" }
+    runs { id: 1 state: RUN_STATE_QUEUED })");
+  const std::vector<std::string> lines = render_progress(paused, screen(120, 24), 0);
+  EXPECT_THAT(lines.front(), HasSubstr("s  sweep 7  of vision  priority 3"));
+  EXPECT_EQ(lines.back(), "paused: limits.flops: 2e+12 of 1e+12 FLOPs are spent; go on with  scalelaw resume 7");
+  EXPECT_FALSE(is_over(paused.sweep().state()));
+}
+
 TEST(Progress, ColoursOnlyWhereTheyAreWanted) {
   EXPECT_THAT(render_progress(under_way(), screen(90, 24), 1100), Each(Not(HasSubstr("\033"))));
   EXPECT_THAT(render_progress(under_way(), {true, true, 90, 24}, 1100)[1], HasSubstr("\033["));

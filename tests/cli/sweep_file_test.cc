@@ -25,6 +25,10 @@ TEST(SweepFile, HasTheShapeOfTheMessage) {
 name: first
 study: diffusion
 max_parallel: 2
+priority: -3
+owner: vision
+order: cheapest-first
+limits: {flops: 1e18, slot_hours: 2.5}
 stages:
   - name: scorer
     family: scorer
@@ -40,14 +44,16 @@ stages:
       - {caption: short}
     budget: {flops: [1e11, 4E11]}
     seeds: [1, 2]
-    resources: {slots: 1, labels: {gpu: a100}}
+    resources: {slots: 1, labels: {gpu: a100}, workers: 2, gpu_model: h100, gpu_memory_gib: 80}
     retries: {max: 0, backoff_seconds: 0.5}
     holdout: true
+    early_stopping: {metric: loss, above: 20, worse_than_median_after: 0.5}
 )");
   ASSERT_TRUE(file.ok()) << file.status();
   v1::SweepSpec expected;
   ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(R"(
     name: "first" study: "diffusion" max_parallel: 2
+    priority: -3 owner: "vision" order: ORDER_CHEAPEST_FIRST limits { flops: 1e18 slot_hours: 2.5 }
     stages { name: "scorer" family: "scorer" budget { steps: 400 } }
     stages {
       name: "ladder" family: "diffusion-dit" needs { key: "scorer" value: "scorer" }
@@ -58,9 +64,10 @@ stages:
       list { fields { key: "caption" value { string_value: "short" } } }
       budget { flops: 1e11 flops: 4e11 }
       seeds: 1 seeds: 2
-      resources { slots: 1 labels { key: "gpu" value: "a100" } }
+      resources { slots: 1 labels { key: "gpu" value: "a100" } workers: 2 gpu_model: "h100" gpu_memory_gib: 80 }
       retries { max: 0 backoff_seconds: 0.5 }
       holdout: true
+      early_stopping { metric: "loss" above: 20 worse_than_median_after: 0.5 }
     })",
                                                             &expected));
   EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(file->spec, expected)) << file->spec.DebugString();
@@ -86,7 +93,8 @@ TEST(SweepFileError, UnknownKeysAreShownWithTheNearestKnownOne) {
                   "  - name: a\n"
                   "    budgt: {flops: 1e11}\n"),
             "s.yaml:4:5: stages[0]: unknown key \"budgt\", did you mean \"budget\"?; allowed are name, study, needs, "
-            "family, command, params, grid, list, budget, seeds, resources, retries, holdout, source\n"
+            "family, command, params, grid, list, budget, seeds, resources, retries, holdout, "
+            "early_stopping, source\n"
             "    4 |     budgt: {flops: 1e11}\n"
             "      |     ^");
   EXPECT_THAT(error("nam: s"),
@@ -109,6 +117,9 @@ TEST(SweepFileError, WrongTypesNameTheFieldAndWhatIsAllowed) {
               StartsWith("s.yaml:1:20: stages[0].command: must be a list, such as [python3, train.py]; no shell"));
   EXPECT_THAT(error("stages: [{grid: [1, 2]}]"), StartsWith("s.yaml:1:17: stages[0].grid: must be a map from"));
   EXPECT_THAT(error("stages: [{params: 3}]"), StartsWith("s.yaml:1:19: stages[0].params: must be a map of"));
+  EXPECT_THAT(error("order: random"),
+              StartsWith("s.yaml:1:8: order: must be longest-first or cheapest-first, not \"random\""));
+  EXPECT_THAT(error("priority: high"), StartsWith("s.yaml:1:11: priority: must be a whole number"));
   EXPECT_THAT(error("name: [a]"), StartsWith("s.yaml:1:7: name: must be a word or text, not a list"));
   EXPECT_THAT(error("- name"), StartsWith("s.yaml:1:1: must be a map with the keys name, "));
 }

@@ -297,5 +297,60 @@ TEST(CanonicalJson, KeysAreSortedAndWholeNumbersHaveNoFraction) {
   EXPECT_EQ(canonical_json(value), R"({"a":0.5,"b":2,"c":["x"]})");
 }
 
+TEST(Expansion, SchedulingIsCarriedOver) {
+  v1::SweepSpec spec = one_stage("resources { slots: 8 workers: 2 gpu_model: 'H100' gpu_memory_gib: 80 }");
+  spec.set_priority(-3);
+  spec.set_owner("vision");
+  spec.mutable_limits()->set_slot_hours(2.5);
+  spec.set_order(v1::ORDER_CHEAPEST_FIRST);
+  const Expansion expansion = *expand(spec);
+  EXPECT_EQ(expansion.priority, -3);
+  EXPECT_EQ(expansion.owner, "vision");
+  EXPECT_EQ(expansion.limits.slot_hours(), 2.5);
+  EXPECT_EQ(expansion.order, v1::ORDER_CHEAPEST_FIRST);
+  EXPECT_EQ(expansion.stages[0].workers, 2u);
+  EXPECT_EQ(expansion.stages[0].gpu_model, "h100");
+  EXPECT_EQ(expansion.stages[0].gpu_memory_bytes, int64_t{80} << 30);
+  EXPECT_EQ(expand(one_stage(""))->order, v1::ORDER_LONGEST_FIRST);
+}
+
+TEST(Validation, OfEarlyStoppingNamesTheFieldAndWhatIsMissing) {
+  EXPECT_THAT(error(one_stage("early_stopping { above: 3 }")),
+              StartsWith("stages[0].early_stopping.metric: is required"));
+  EXPECT_THAT(error(one_stage("early_stopping { metric: 'loss' }")),
+              StartsWith("stages[0].early_stopping: gives no rule"));
+  EXPECT_THAT(error(one_stage("early_stopping { metric: 'loss' worse_than_median_after: 50 }")),
+              StartsWith("stages[0].early_stopping.worse_than_median_after: must be a share"));
+  EXPECT_THAT(error(one_stage("early_stopping { metric: 'loss' worse_than_median_after: 0.5 }")),
+              HasSubstr("needs a budget"));
+  EXPECT_TRUE(expand(one_stage("early_stopping { metric: 'loss' above: 3 }")).ok());
+}
+
+TEST(Expansion, WhereARunMayGoDoesNotMakeItAnotherRun) {
+  const auto key = [](const v1::SweepSpec& spec) { return expand(spec)->stages[0].runs[0].content_key; };
+  v1::SweepSpec urgent = one_stage("resources { slots: 8 workers: 2 }");
+  urgent.set_priority(9);
+  EXPECT_EQ(key(urgent), key(one_stage("")));
+}
+
+TEST(Validation, OfSchedulingNamesTheFieldAndTheLimits) {
+  v1::SweepSpec spec = one_stage("");
+  spec.set_priority(1001);
+  EXPECT_THAT(error(spec), StartsWith("priority: must be from -1000 to 1000, not 1001"));
+  spec = one_stage("");
+  spec.set_owner("a b");
+  EXPECT_THAT(error(spec), StartsWith("owner: \"a b\" is no name"));
+  spec = one_stage("");
+  spec.mutable_limits()->set_flops(-1);
+  EXPECT_THAT(error(spec), StartsWith("limits.flops: must be from 0"));
+  spec.mutable_limits()->set_flops(0);
+  spec.mutable_limits()->set_slot_hours(std::numeric_limits<double>::quiet_NaN());
+  EXPECT_THAT(error(spec), StartsWith("limits.slot_hours: must be from 0"));
+  EXPECT_THAT(error(one_stage("resources { workers: 5000 }")),
+              StartsWith("stages[0].resources.workers: must be from 1 to 1024, not 5000"));
+  EXPECT_THAT(error(one_stage("resources { gpu_memory_gib: -1 }")),
+              StartsWith("stages[0].resources.gpu_memory_gib: must be from 0"));
+}
+
 }  // namespace
 }  // namespace scalelaw::server

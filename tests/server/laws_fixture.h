@@ -26,10 +26,14 @@ class LawsFixture : public testing::Test {
     server_ = builder.BuildAndStart();
     stub_ = v1::Laws::NewStub(server_->InProcessChannel({}));
     execute("INSERT INTO studies VALUES (1, 'diffusion'), (2, 'var')");
-    execute(fmt::format("INSERT INTO sweeps VALUES (1, 'first', 1, 'running', x'{}', NULL, 0, 0, 0, NULL)",
-                        hex(submitted().SerializeAsString())));
-    execute("INSERT INTO stages VALUES (1, 0, 'scorer'), (1, 1, 'ladder')");
-    execute("INSERT INTO workers VALUES (1, 'w', 'w', 'h', '1', 'ready', 1, '{}', 0)");
+    execute(
+        fmt::format("INSERT INTO sweeps (id, name, study_id, state, spec, max_parallel, submitted_ms) "
+                    "VALUES (1, 'first', 1, 'running', x'{}', 0, 0)",
+                    hex(submitted().SerializeAsString())));
+    execute("INSERT INTO stages (sweep_id, position, name) VALUES (1, 0, 'scorer'), (1, 1, 'ladder')");
+    execute(
+        "INSERT INTO workers (id, uid, name, host, version, state, slots, labels, last_seen_ms) "
+        "VALUES (1, 'w', 'w', 'h', '1', 'ready', 1, '{}', 0)");
     execute(
         "INSERT INTO metrics VALUES (1, 'loss'), (2, 'alignment'), (3, 'alignment_chance'), (4, 'alignment_ceiling')");
   }
@@ -64,10 +68,10 @@ class LawsFixture : public testing::Test {
         "model_params) VALUES ({0}, 1, 'k{0}', 1, 1, 'run {0}', '[]', '{{\"width\": {3}}}', 'flops', {1:e}, 1, {2}, "
         "1, '{{}}', 0, 0, 'succeeded', {3})",
         id, flops, holdout ? 1 : 0, static_cast<int64_t>(params)));
-    execute(
-        fmt::format("INSERT INTO attempts (run_id, number, worker_id, state, assigned_ms) VALUES "
-                    "({}, 1, 1, 'succeeded', {})",
-                    id, started_ms));
+    execute(fmt::format(
+        "INSERT INTO attempts (run_id, number, rank, worker_id, sweep_id, slots, state, assigned_ms) VALUES "
+        "({}, 1, 0, 1, 1, 1, 'succeeded', {})",
+        id, started_ms));
     const auto point = [&](int metric, double value) {
       execute(fmt::format("INSERT INTO latest_points VALUES ({}, {}, 10, {}, {:e}, {:.17g})", id, metric,
                           static_cast<int64_t>(flops / (6 * params)), flops, value));

@@ -1,7 +1,7 @@
-#include "server/scheduling/scheduler.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "tests/server/cluster.h"
 
 namespace scalelaw::server {
 namespace {
@@ -10,60 +10,6 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-constexpr Instant kLease = 30s;
-
-/// A scheduler, the clock that it is shown, and what it last decided.
-class Cluster {
- public:
-  const Decisions& tell(const Event& event) { return last_ = scheduler.handle(event, now); }
-  void pass(Instant time) {
-    // As the coordinator does it: never asleep for long.
-    for (const Instant end = now + time; now < end;) {
-      now = std::min(end, now + 1s);
-      tell(Tick{});
-      for (const NewAttempt& attempt : last_.assignments) assignments.push_back(attempt);
-    }
-  }
-  Cluster& with_workers(int count, int slots = 1, std::map<std::string, std::string> labels = {}) {
-    for (int i = 0; i < count; ++i) tell(WorkerJoined{WorkerId{++workers}, slots, labels, {}});
-    return *this;
-  }
-  /// One sweep of one stage; the sizes are FLOPs budgets.
-  const Decisions& submit(std::vector<double> sizes, Requirements need = {}, RetryPolicy retries = {2, 1s}) {
-    SweepSubmitted event;
-    event.sweep.id = SweepId{++sweeps};
-    event.sweep.stages.push_back({"only", {}, {}});
-    for (const double size : sizes) add_run(event, 0, size, need, retries);
-    return tell(event);
-  }
-  void add_run(SweepSubmitted& event, int stage, double size = 1, Requirements need = {},
-               RetryPolicy retries = {2, 1s}) {
-    event.new_runs.push_back({RunId{++runs}, std::move(need), retries, {BudgetKind::kFlops, size}});
-    event.sweep.stages[static_cast<size_t>(stage)].runs.push_back(RunId{runs});
-  }
-  const Decisions& end(AttemptId attempt, AttemptState outcome, bool permanent = false) {
-    return tell(AttemptEnded{attempt, outcome, 1, "exit 1", permanent});
-  }
-  RunState state(int run) const { return scheduler.runs().at(RunId{run}).state; }
-  const std::string& reason(int run) const { return scheduler.runs().at(RunId{run}).reason; }
-  AttemptId current(int run) const { return scheduler.runs().at(RunId{run}).current.value(); }
-  std::vector<int> running() const {
-    std::vector<int> ids;
-    for (const auto& [id, attempt] : scheduler.attempts()) ids.push_back(attempt.run.value);
-    return ids;
-  }
-
-  Scheduler scheduler{{kLease}};
-  Instant now{1h};
-  std::vector<NewAttempt> assignments;
-  int workers = 0;
-  int sweeps = 0;
-  int runs = 0;
-
- private:
-  Decisions last_;
-};
 
 /// Stage 0 (one run), stage 1 needs it (two runs), stage 2 needs stage 1 (one run).
 SweepSubmitted chain(Cluster& cluster) {
@@ -276,7 +222,7 @@ TEST(Workers, ComingBackWithItsAttemptKeepsIt) {
   cluster.with_workers(1).submit({1});
   const AttemptId attempt = cluster.current(1);
   cluster.tell(WorkerLeft{WorkerId{1}});
-  cluster.tell(WorkerJoined{WorkerId{1}, 1, {}, {attempt}});
+  cluster.tell(WorkerJoined{WorkerId{1}, {}, {attempt}});
   EXPECT_EQ(cluster.current(1), attempt);
 }
 
@@ -284,7 +230,7 @@ TEST(Workers, ComingBackWithoutItsAttemptLosesIt) {
   Cluster cluster;
   cluster.with_workers(1).submit({1});
   const AttemptId attempt = cluster.current(1);
-  const Decisions& decisions = cluster.tell(WorkerJoined{WorkerId{1}, 1, {}, {}});
+  const Decisions& decisions = cluster.tell(WorkerJoined{WorkerId{1}, {}, {}});
   EXPECT_EQ(decisions.attempts.at(0).state, AttemptState::kLost);
   EXPECT_FALSE(cluster.scheduler.live(attempt));
   EXPECT_EQ(cluster.state(1), RunState::kRunning) << "in a new attempt";
@@ -328,7 +274,7 @@ TEST(Cancel, IsRepeatedToAWorkerThatWasAway) {
   const AttemptId attempt = cluster.current(1);
   cluster.tell(WorkerLeft{WorkerId{1}});
   cluster.tell(SweepCancelled{SweepId{1}});
-  EXPECT_EQ(cluster.tell(WorkerJoined{WorkerId{1}, 1, {}, {attempt}}).stops.at(0).attempt, attempt);
+  EXPECT_EQ(cluster.tell(WorkerJoined{WorkerId{1}, {}, {attempt}}).stops.at(0).attempt, attempt);
 }
 
 TEST(Reuse, AFinishedRunOfTheStudyIsNotTrainedAgain) {
@@ -360,8 +306,8 @@ TEST(Restart, RunningAttemptsStayAndTheirWorkersGetAFullLease) {
   run.attempts = 1;
   run.owner = {SweepId{1}, 0};
   snapshot.sweeps.push_back({{SweepId{1}, 0, {{"only", {}, {RunId{1}}}}}, false, SweepState::kRunning});
-  snapshot.workers.push_back({WorkerId{1}, WorkerState::kReady, 1, {}});
-  snapshot.attempts.push_back({AttemptId{9}, RunId{1}, WorkerId{1}, AttemptState::kRunning});
+  snapshot.workers.push_back({WorkerId{1}, WorkerState::kReady, {}});
+  snapshot.attempts.push_back({AttemptId{9}, RunId{1}, WorkerId{1}, AttemptState::kRunning, 1, SweepId{1}});
   snapshot.last_attempt = AttemptId{9};
   Cluster cluster;
   cluster.scheduler.restore(snapshot, cluster.now);

@@ -27,6 +27,9 @@ namespace scalelaw::server {
 
 using namespace std::chrono_literals;
 
+/// Of a sweep of two runs.
+inline const char* const kTwoRuns = "stages { name: 'one' command: 'true' budget { steps: [10] } seeds: [1, 2] }";
+
 /// One worker's two streams, driven by hand.
 class PlayedWorker {
  public:

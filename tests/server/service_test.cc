@@ -9,7 +9,6 @@ namespace {
 
 using testing::HasSubstr;
 
-const char* const kTwoRuns = "stages { name: 'one' command: 'true' budget { steps: [10] } seeds: [1, 2] }";
 const char* const kOneRun =
     "stages { name: 'one' command: 'true' budget { steps: [10] } retries { max: 1 backoff_seconds: 0 } }";
 const char* const kScorerThenLadder =

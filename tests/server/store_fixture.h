@@ -52,12 +52,12 @@ class StoreFixture : public testing::Test {
     sweep.reused = {false};
     Decisions decisions;
     decisions.runs.push_back({RunId{1}, RunState::kRunning, "", 0, {SweepId{1}, 0}});
-    decisions.assignments.push_back({AttemptId{1}, RunId{1}, 1, WorkerId{1}});
+    decisions.assignments.push_back({AttemptId{1}, RunId{1}, 1, WorkerId{1}, 0, 1, SweepId{1}});
     ASSERT_TRUE(wait([&](Store::Committed done) { store->submit(sweep, decisions, done); }).ok());
   }
   void with_another_attempt(int64_t id, int number) {
     Decisions decisions;
-    decisions.assignments.push_back({AttemptId{id}, RunId{1}, number, WorkerId{1}});
+    decisions.assignments.push_back({AttemptId{id}, RunId{1}, number, WorkerId{1}, 0, 1, SweepId{1}});
     ASSERT_TRUE(apply(decisions).ok());
   }
   absl::Status end(int64_t attempt, AttemptState state) {

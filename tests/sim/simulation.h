@@ -1,5 +1,5 @@
-// A cluster in memory, driven by one seed: workers that crash, hang, are cut off and come back; trainers that fail; a
-// server that restarts; clocks that jump; people who submit, cancel and retry.
+// A cluster in memory, driven by one seed: workers that crash, hang, are slow, are cut off and come back; trainers that
+// fail; a server that restarts; clocks that jump; people who submit, cancel, retry, pause, resume and drain.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,11 @@ namespace scalelaw::server {
 
 struct SimulationSize {
   int workers = 20;
+  int slots_per_worker = 4;
   int sweeps = 3;
   int runs_per_stage = 40;
+  /// Whether sweeps differ in them, so that runs are preempted.
+  bool priorities = true;
 };
 
 struct SimulationOutcome {
@@ -28,8 +31,15 @@ struct SimulationOutcome {
   int attempts = 0;
   int lost = 0;
   int restarts = 0;
+  int gangs = 0;
+  int preemptions = 0;
+  int limits_reached = 0;
+  int drained = 0;
+  int stopped_early = 0;
   /// How many runs ended in each state.
   std::map<RunState, int> runs;
+
+  SimulationOutcome& operator+=(const SimulationOutcome& other);
 };
 
 class Simulation {
@@ -41,8 +51,9 @@ class Simulation {
  private:
   /// What really happens on a worker, whatever the scheduler believes.
   struct Worker {
-    int slots = 1;
-    std::map<std::string, std::string> labels;
+    Offer offer;
+    /// How much longer its trainers take.
+    int slowness = 1;
     bool up = true;
     bool connected = false;
     Instant cut_off_until{0};
@@ -62,6 +73,7 @@ class Simulation {
   bool reachable(const Worker& worker) const { return worker.up && now_ >= worker.cut_off_until; }
 
   void submit_sweep();
+  RunPlan random_run(RunId id);
   void connect(WorkerId id);
   void disconnect(WorkerId id);
   void heartbeat(WorkerId id);
@@ -71,11 +83,12 @@ class Simulation {
   void report_end(WorkerId id, AttemptId attempt);
   AttemptEnded random_end(AttemptId attempt);
   void trouble();
+  void person_tends();
   void restart_server();
 
   int pick(int low, int high) { return std::uniform_int_distribution(low, high)(random_); }
   bool chance(double probability) { return std::bernoulli_distribution(probability)(random_); }
-  bool all_over() const;
+  bool all_over() const { return sweeps_submitted_ == size_.sweeps && troubles_left_ <= 0 && ledger_.all_over(); }
 
   std::mt19937_64 random_;
   const SimulationSize size_;

@@ -7,44 +7,61 @@
 namespace scalelaw::server {
 namespace {
 
-// More for a campaign: SCALELAW_SIM_SEEDS=100000 sim_tests
+// More for a campaign: SCALELAW_SIM_SEEDS=100000 SCALELAW_SIM_FULL=1 sim_tests
 uint64_t seeds(uint64_t usual) {
   const char* asked = std::getenv("SCALELAW_SIM_SEEDS");
   return asked != nullptr ? std::strtoull(asked, nullptr, 10) : usual;
 }
 
-void simulate(uint64_t count, SimulationSize size, SimulationOutcome& total) {
-  for (uint64_t seed = 1; seed <= count; ++seed) {
+void simulate(uint64_t first, uint64_t count, SimulationSize size, SimulationOutcome& total) {
+  for (uint64_t seed = first; seed < first + count; ++seed) {
     try {
-      const SimulationOutcome outcome = Simulation(seed, size).run();
-      total.events += outcome.events;
-      total.attempts += outcome.attempts;
-      total.lost += outcome.lost;
-      total.restarts += outcome.restarts;
-      for (const auto& [state, runs] : outcome.runs) total.runs[state] += runs;
+      total += Simulation(seed, size).run();
     } catch (const std::exception& broken) {
       FAIL() << "seed " << seed << ": " << broken.what();
     }
   }
+  std::printf(
+      "%lu scenarios: %d events, %d attempts, %d gangs, %d lost, %d preempted, %d limits reached, %d workers "
+      "drained, %d restarts of the server\n",
+      count, total.events, total.attempts, total.gangs, total.lost, total.preemptions, total.limits_reached,
+      total.drained, total.restarts);
 }
 
-TEST(Simulation, EveryRunEndsAndNoneIsCompletedTwiceWhateverGoesWrong) {
+TEST(Simulation, EveryRunEndsAndNothingForbiddenHappensWhateverGoesWrong) {
   SimulationOutcome total;
-  simulate(seeds(2000), {20, 3, 40}, total);
+  simulate(1, seeds(10'000), {.workers = 12, .sweeps = 3, .runs_per_stage = 40}, total);
   // The seeds must really have met what they are meant to meet.
-  EXPECT_GT(total.lost, 0);
-  EXPECT_GT(total.restarts, 0);
+  for (const int met : {total.lost, total.restarts, total.gangs, total.preemptions, total.limits_reached, total.drained,
+                        total.stopped_early})
+    EXPECT_GT(met, 0);
   for (const RunState state : {RunState::kSucceeded, RunState::kFailed, RunState::kCancelled, RunState::kSkipped}) {
     EXPECT_GT(total.runs[state], 0) << name(state);
   }
-  std::printf("%d events, %d attempts, %d lost, %d restarts of the server\n", total.events, total.attempts, total.lost,
-              total.restarts);
 }
 
 TEST(Simulation, HundredsOfRunsOnManyWorkers) {
   SimulationOutcome total;
-  simulate(seeds(20), {60, 4, 300}, total);
+  simulate(1, seeds(100), {.workers = 60, .sweeps = 4, .runs_per_stage = 300}, total);
   EXPECT_GT(total.attempts, 0);
+}
+
+TEST(Simulation, ThousandsOfRunsOnHundredsOfWorkers) {
+  SimulationOutcome total;
+  simulate(1, 2, {.workers = 300, .slots_per_worker = 8, .sweeps = 20, .runs_per_stage = 600, .priorities = false},
+           total);
+  EXPECT_GT(total.attempts, 0);
+}
+
+// Of one priority: what to preempt is looked for on every worker, which takes long at this size.
+TEST(Simulation, AHundredThousandRunsOnAThousandWorkers) {
+  if (std::getenv("SCALELAW_SIM_FULL") == nullptr) GTEST_SKIP() << "takes minutes: SCALELAW_SIM_FULL=1 sim_tests";
+  SimulationOutcome total;
+  simulate(1, 2, {.workers = 1000, .slots_per_worker = 8, .sweeps = 40, .runs_per_stage = 2500, .priorities = false},
+           total);
+  int runs = 0;
+  for (const auto& [state, count] : total.runs) runs += count;
+  EXPECT_GT(runs, 100'000);
 }
 
 TEST(Simulation, TheSameSeedTellsTheSameStory) {

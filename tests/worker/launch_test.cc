@@ -59,6 +59,33 @@ TEST(Launch, SlotsBecomeThreadsAndGpus) {
   EXPECT_EQ(slot_environment({0, 3}, {.cpu_threads = 4, .gpus = true}).at("CUDA_VISIBLE_DEVICES"), "0,3");
 }
 
+TEST(Launch, SharedCheckpointsAreTheRunsNotTheAttemptsAndNoOtherRuns) {
+  v1::Assignment again = assignment();
+  again.set_attempt_id(99);
+  again.set_attempt_number(2);
+  EXPECT_EQ(checkpoints_name(again), checkpoints_name(assignment()));
+  again.set_seed(5);
+  EXPECT_NE(checkpoints_name(again), checkpoints_name(assignment()));
+}
+
+TEST(Launch, AMemberOfAGangHasTorchrunsVariables) {
+  v1::Assignment member = assignment();
+  EXPECT_TRUE(gang_environment(member).empty());
+  member.set_slots(8);
+  member.set_gang_size(4);
+  EXPECT_TRUE(gang_environment(member).empty()) << "a cluster's scheduler places the members";
+  member.mutable_gang()->set_rank(2);
+  member.mutable_gang()->set_master_address("node-1");
+  member.mutable_gang()->set_master_port(20'007);
+  const auto environment = gang_environment(member);
+  EXPECT_EQ(environment.at("MASTER_ADDR"), "node-1");
+  EXPECT_EQ(environment.at("MASTER_PORT"), "20007");
+  EXPECT_EQ(environment.at("WORLD_SIZE"), "4");
+  EXPECT_EQ(environment.at("RANK"), "2");
+  EXPECT_EQ(environment.at("LOCAL_RANK"), "0");
+  EXPECT_EQ(environment.at("PET_NPROC_PER_NODE"), "8");
+}
+
 TEST(Launch, FilesReadBackAsTheyWereWritten) {
   Launch launch;
   launch.attempt = AttemptId{1LL << 40};

@@ -66,6 +66,15 @@ TEST(WorkDir, LaterAttemptsFindTheCheckpointsOfTheirRun) {
   EXPECT_EQ(work_dir->attempts().size(), 2u);
 }
 
+TEST(WorkDir, AfterAnAttemptElsewhereARunBeginsAgain) {
+  Scratch scratch;
+  const auto work_dir = WorkDir::open(scratch.path());
+  ASSERT_TRUE(prepare(*work_dir, assignment(5, 1, 1)).ok());
+  append(work_dir->run_directory(RunId{5}) / "checkpoints/c.pt", "weights");
+  ASSERT_TRUE(prepare(*work_dir, assignment(5, 3, 3)).ok());
+  EXPECT_FALSE(std::filesystem::exists(work_dir->run_directory(RunId{5}) / "checkpoints/c.pt"));
+}
+
 TEST(WorkDir, CheckpointsOfAnotherCoordinatorsRunAreNotResumedFrom) {
   Scratch scratch;
   const auto work_dir = WorkDir::open(scratch.path());

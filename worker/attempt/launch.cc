@@ -1,5 +1,6 @@
 #include "worker/attempt/launch.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 
@@ -123,11 +124,39 @@ std::string run_fingerprint(const v1::Assignment& assignment) {
       .dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
+std::string checkpoints_name(const v1::Assignment& assignment) {
+  // FNV-1a: the same on every machine.
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : run_fingerprint(assignment)) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return fmt::format("{}-{:016x}", assignment.run_id(), hash);
+}
+
 std::map<std::string, std::string> slot_environment(const std::vector<int>& slots, const SlotShare& share) {
   const std::string threads = std::to_string(std::max<std::size_t>(1, slots.size() * share.cpu_threads));
   std::map<std::string, std::string> environment = {{"OMP_NUM_THREADS", threads}, {"OPENBLAS_NUM_THREADS", threads}};
   if (share.gpus) environment["CUDA_VISIBLE_DEVICES"] = fmt::format("{}", fmt::join(slots, ","));
   return environment;
+}
+
+std::map<std::string, std::string> gang_environment(const v1::Assignment& assignment) {
+  if (!assignment.has_gang()) return {};
+  const std::string rank = std::to_string(assignment.gang().rank());
+  const std::string size = std::to_string(assignment.gang_size());
+  const std::string& address = assignment.gang().master_address();
+  const std::string port = std::to_string(assignment.gang().master_port());
+  return {{"MASTER_ADDR", address},
+          {"MASTER_PORT", port},
+          {"WORLD_SIZE", size},
+          {"RANK", rank},
+          {"LOCAL_RANK", "0"},
+          {"LOCAL_WORLD_SIZE", "1"},
+          {"GROUP_RANK", rank},
+          {"GROUP_WORLD_SIZE", size},
+          {"PET_NNODES", size},
+          {"PET_NODE_RANK", rank},
+          {"PET_NPROC_PER_NODE", std::to_string(std::max(1u, assignment.slots()))},
+          {"PET_MASTER_ADDR", address},
+          {"PET_MASTER_PORT", port}};
 }
 
 }  // namespace scalelaw::worker

@@ -26,6 +26,8 @@ struct Launch {
   /// Added to the worker's own environment.
   std::map<std::string, std::string> environment;
   std::filesystem::path run_directory;
+  /// Where its checkpoints are, beside or outside of that; made before the start, and not kept here.
+  std::filesystem::path checkpoints;
   /// Indices of the worker's slots.
   std::vector<int> slots;
   /// Between SIGTERM and SIGKILL when nothing else is said.
@@ -47,8 +49,17 @@ std::string trainer_spec(const v1::Assignment& assignment);
 /// The same for every attempt of a run: its command, parameters, budget, seed and inputs' names.
 std::string run_fingerprint(const v1::Assignment& assignment);
 
+/// The name of a run's checkpoints in a directory that workers share: its number, and a hash of its fingerprint, so
+/// that another coordinator's run with the same number has other ones.
+std::string checkpoints_name(const v1::Assignment& assignment);
+
 /// `OMP_NUM_THREADS` and `OPENBLAS_NUM_THREADS` for the CPU share of the slots, `CUDA_VISIBLE_DEVICES` where they are
 /// GPUs.
 std::map<std::string, std::string> slot_environment(const std::vector<int>& slots, const SlotShare& share);
+
+/// What torchrun sets, for this member of a gang: each worker starts one process, so that ranks count workers. And
+/// torchrun's own defaults (`PET_…`), for a command that is `torchrun` and starts a process per slot. Empty where it is
+/// no gang, or where a cluster's scheduler places the members.
+std::map<std::string, std::string> gang_environment(const v1::Assignment& assignment);
 
 }  // namespace scalelaw::worker
