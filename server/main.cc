@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -22,6 +23,7 @@
 #include "server/rpc/server.h"
 #include "server/rpc/sweeps_service.h"
 #include "server/rpc/workers_service.h"
+#include "server/store/database_commands.h"
 #include "server/store/store.h"
 
 namespace {
@@ -33,6 +35,8 @@ struct Options {
   std::string http;
   double lease_seconds = 30;
   std::vector<std::string> shares;
+  double thin_after_days = 0;
+  int curve_points = 1000;
 };
 
 // Exit codes, so that a script can tell a port in use from a database that needs a person.
@@ -77,6 +81,10 @@ int serve(const Options& options, const sigset_t& signals) {
     const size_t equals = share.find('=');
     settings.shares[share.substr(0, equals)] = std::stod(share.substr(equals + 1));
   }
+  if (options.thin_after_days > 0) {
+    settings.thin_after = std::chrono::hours(static_cast<int64_t>(std::ceil(options.thin_after_days * 24)));
+  }
+  settings.curve_points = options.curve_points;
   const auto coordinator = Coordinator::start(**store, settings);
   if (!coordinator.ok()) return fail(kDatabase, coordinator.status());
 
@@ -120,7 +128,7 @@ int main(int argc, char** argv) {
       "Example:\n  scalelaw-server --data ~/scalelaw --listen 127.0.0.1:7070\n"
       "  scalelaw-worker --server 127.0.0.1:7070 --work-dir ~/scalelaw/worker");
   Options options;
-  app.add_option("--data", options.data, "Directory of the database scalelaw.db; made if it is not there")->required();
+  app.add_option("--data", options.data, "Directory of the database scalelaw.db; made if it is not there");
   app.add_option("--listen", options.listen, "HOST:PORT to serve on; port 0 takes any free one (see DATA/server.addr)")
       ->capture_default_str();
   app.add_option(
@@ -142,8 +150,20 @@ int main(int argc, char** argv) {
                           end == share.data() + share.size() && weight > 0 && weight <= 1e6;
         return good ? "" : "a share is OWNER=WEIGHT with a weight above 0, such as vision=2";
       });
+  app.add_option("--thin-after", options.thin_after_days,
+                 "Days after its end when a run's curves are thinned to --curve-points; default: never. Observations "
+                 "and laws do not change")
+      ->check(CLI::Range(0.1, 36500.0));
+  app.add_option("--curve-points", options.curve_points, "Points that are kept of each thinned curve")
+      ->check(CLI::Range(2, 1'000'000))
+      ->capture_default_str();
   app.set_version_flag("--version", SCALELAW_VERSION);
+  add_database_commands(app);
+  app.callback([&] {
+    if (app.get_subcommands().empty() && options.data.empty()) throw CLI::RequiredError("--data");
+  });
   CLI11_PARSE(app, argc, argv);
+  if (!app.get_subcommands().empty()) return kOk;
 
   const sigset_t signals = block_signals();
   spdlog::set_default_logger(spdlog::stderr_color_mt("scalelaw-server"));

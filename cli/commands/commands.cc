@@ -23,7 +23,7 @@ const std::vector<std::pair<const char*, std::vector<const char*>>> kGroups = {
     {"Laws", {"fit", "forms", "laws", "predict", "verify", "rank", "approaches", "diagnose"}},
     {"What laws are for", {"optimal", "compare", "plan", "plot"}},
     {"Other tools", {"import", "export"}},
-    {"Upkeep", {"drain", "undrain"}},
+    {"Upkeep", {"drain", "undrain", "db"}},
     {"Shell", {"completion"}}};
 }  // namespace
 
@@ -52,6 +52,7 @@ int run(int argc, char** argv) {
   add_export_command(app, session);
   add_worker_commands(app, session);
   add_up_command(app, session);
+  add_database_commands(app, session);
   add_completion_command(app, session);
   for (const auto& [group, names] : kGroups)
     for (const char* name : names) app.get_subcommand(name)->group(group);

@@ -34,6 +34,8 @@ void plot_study(Session& session, const std::string& study, const std::vector<st
                 const std::string& folder);
 /// plot.
 void add_plot_command(CLI::App& app, Session& session);
+/// db.
+void add_database_commands(CLI::App& app, Session& session);
 /// up.
 void add_up_command(CLI::App& app, Session& session);
 /// completion; add it last: it completes what is there.

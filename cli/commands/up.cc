@@ -1,15 +1,13 @@
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <memory>
-#include <sstream>
 
 #include <fmt/format.h>
-#include <unistd.h>
 #include <nlohmann/json.hpp>
 
 #include "cli/address.h"
 #include "cli/commands/commands.h"
+#include "cli/find_program.h"
 #include "cli/supervisor.h"
 
 namespace scalelaw::cli {
@@ -24,19 +22,6 @@ struct UpOptions {
   int slots = 0;
   std::vector<std::string> labels;
 };
-
-// Beside this program first: a build and its installed twin must not mix.
-std::string find_program(const std::string& name) {
-  std::error_code error;
-  fs::path own = fs::read_symlink("/proc/self/exe", error);
-  std::vector<fs::path> folders = {own.parent_path()};
-  const char* path = std::getenv("PATH");
-  std::istringstream parts(path != nullptr ? path : "");
-  for (std::string folder; std::getline(parts, folder, ':');) folders.emplace_back(folder);
-  for (const fs::path& folder : folders)
-    if (access((folder / name).c_str(), X_OK) == 0) return (folder / name).string();
-  return "";
-}
 
 int up(Session& session, const UpOptions& options) {
   absl::StatusOr<Address> address = parse_address(options.listen);

@@ -28,6 +28,8 @@ using std::chrono::milliseconds;
 
 // How often the times at which workers were last heard are stored.
 constexpr milliseconds kTouchInterval{5'000};
+// How often curves are looked for that have become old.
+constexpr milliseconds kThinInterval{600'000};
 
 Instant steady_now() {
   return std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now().time_since_epoch());
@@ -551,6 +553,7 @@ class Coordinator::Impl {
       if (cancelled) return;
       handle(Tick{});
       touch_workers();
+      thin_curves();
       schedule_tick();
     });
   }
@@ -562,6 +565,19 @@ class Coordinator::Impl {
     for (const WorkerId id : heard_) seen.emplace_back(id, known_workers_.at(id).last_seen_ms);
     heard_.clear();
     store_.touch_workers(std::move(seen));
+  }
+
+  void thin_curves() {
+    if (!settings_.thin_after.has_value() || thinning_ || steady_now() < thin_next_ || !store_.health().ok()) return;
+    thinning_ = true;
+    const int64_t before = wall_ms() - milliseconds(*settings_.thin_after).count();
+    store_.thin_curves(before, settings_.curve_points, [this, context = context_](int runs) {
+      boost::asio::post(*context, [this, runs] {
+        thinning_ = false;
+        // There may be more of them; else it is looked at again later.
+        if (runs == 0) thin_next_ = steady_now() + kThinInterval;
+      });
+    });
   }
 
   Store& store_;
@@ -580,6 +596,8 @@ class Coordinator::Impl {
   std::map<AttemptId, Tracked> tracked_;
   std::set<WorkerId> heard_;
   Instant touched_{0};
+  bool thinning_ = false;
+  Instant thin_next_{0};
 
   mutable std::mutex published_mutex_;
   std::shared_ptr<const Workers> published_ = std::make_shared<const Workers>();

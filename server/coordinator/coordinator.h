@@ -28,7 +28,8 @@ struct CoordinatorSettings {
   std::chrono::milliseconds heartbeat{5'000};
   /// Weights of owners in the fair share of slots; those not named weigh 1.
   std::map<std::string, double> shares = {};
-};
+  /// Curves of runs that ended so long ago are thinned to so many points; unset: kept whole.
+  std::optional<std::chrono::hours> thin_after = {};
   int curve_points = 1000;
 };
 

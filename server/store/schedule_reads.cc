@@ -120,7 +120,9 @@ absl::Status read_attempts(Connection& connection, StoredSchedule& schedule) {
     attempt.sweep = SweepId{row.integer(7)};
     if (!row.null(8)) attempt.stop = row.text(8);
   }
-  Query last = connection.query("SELECT coalesce(max(id), 0) FROM attempts");
+  Query last = connection.query(
+      "SELECT max(coalesce((SELECT max(id) FROM attempts), 0), "
+      "coalesce((SELECT value FROM counters WHERE name = 'attempts'), 0))");
   last.next();
   schedule.snapshot.last_attempt = AttemptId{last.long_integer(0)};
   return absl::OkStatus();

@@ -74,7 +74,8 @@ void write_run_change(Connection& connection, const RunChange& change, int64_t n
   const std::optional<int64_t> finished_ms = ended(change.state) ? std::optional(now_ms) : std::nullopt;
   connection.run(
       "UPDATE runs SET state = ?2, reason = ?3, failures = ?4, sweep_id = ?5, stage_position = ?6, finished_ms = ?7, "
-      "seconds_left = NULL, stopped_early = ?8 WHERE id = ?1",
+      "seconds_left = NULL, curve_points = CASE WHEN ?7 IS NULL THEN NULL ELSE curve_points END, "
+      "stopped_early = ?8 WHERE id = ?1",
       change.run.value, name(change.state), change.reason, change.failures, change.owner.sweep.value,
       change.owner.stage, finished_ms, change.stopped_early ? 1 : 0);
 }

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include "server/store/backup.h"
 #include "server/store/curve_reads.h"
 #include "server/store/directory_lock.h"
 #include "server/store/imported_runs.h"
@@ -15,6 +16,7 @@
 #include "server/store/law_reads.h"
 #include "server/store/migrations.h"
 #include "server/store/readers.h"
+#include "server/store/retention.h"
 #include "server/store/run_reads.h"
 #include "server/store/schedule_reads.h"
 #include "server/store/state_writes.h"
@@ -26,6 +28,8 @@ namespace scalelaw::server {
 namespace {
 // Up to this size a database is checked whole at start; beyond it that would delay a restart by seconds.
 constexpr uintmax_t kCheckedWhole = 64 << 20;
+// Runs whose curves are thinned in one transaction.
+constexpr int kThinnedAtOnce = 10;
 
 int64_t now_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
@@ -41,6 +45,17 @@ absl::Status check_integrity(Connection& connection, const std::filesystem::path
       fmt::format("{} is corrupt ({}); nothing was changed. Restore a backup, or save what is "
                   "readable with `sqlite3 {} .recover`",
                   file.string(), check.text(0), file.string()));
+}
+
+/// DIR/scalelaw.db.schema-N, so that the old program can be gone back to.
+absl::Status back_up_before_migration(Connection& connection, const std::filesystem::path& file) {
+  const absl::StatusOr<int> version = schema_version(connection, file.string());
+  if (!version.ok() || *version == 0 || *version == embedded_migrations().back().version) return version.status();
+  std::filesystem::path copy = file;
+  copy += fmt::format(".schema-{}", *version);
+  const absl::Status status = back_up_database(file, copy);
+  // A migration that was interrupted has left it.
+  return absl::IsAlreadyExists(status) ? absl::OkStatus() : status;
 }
 
 absl::Status prepare_directory(const std::filesystem::path& directory) {
@@ -71,11 +86,12 @@ absl::StatusOr<std::unique_ptr<Store>> Store::open(const std::filesystem::path& 
   if (absl::Status status = prepare_directory(directory); !status.ok()) return status;
   absl::StatusOr<DirectoryLock> lock = DirectoryLock::acquire(directory);
   if (!lock.ok()) return lock.status();
-  const std::filesystem::path file = directory / "scalelaw.db";
+  const std::filesystem::path file = database_file(directory);
   try {
     auto connection = std::make_unique<Connection>(file, Connection::Access::kReadWrite);
     connection->script("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
     if (absl::Status status = check_integrity(*connection, file); !status.ok()) return status;
+    if (absl::Status status = back_up_before_migration(*connection, file); !status.ok()) return status;
     if (absl::Status status = migrate(*connection, file.string(), embedded_migrations()); !status.ok()) return status;
     // Proves now, not at the first result, that the disk can be written to.
     connection->script("BEGIN IMMEDIATE; UPDATE workers SET state = state WHERE 0; COMMIT;");
@@ -153,6 +169,16 @@ void Store::touch_workers(std::vector<std::pair<WorkerId, int64_t>> seen) {
         return absl::OkStatus();
       },
       nullptr);
+}
+
+void Store::thin_curves(int64_t ended_before_ms, int points, std::function<void(int)> thinned) {
+  auto runs = std::make_shared<int>(0);
+  impl_->writer.enqueue(
+      [=](Connection& connection) {
+        *runs = server::thin_curves(connection, ended_before_ms, points, kThinnedAtOnce);
+        return absl::OkStatus();
+      },
+      [runs, thinned = std::move(thinned)](const absl::Status& status) { thinned(status.ok() ? *runs : 0); });
 }
 
 void Store::barrier(Committed committed) {

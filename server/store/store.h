@@ -206,6 +206,9 @@ class Store {
   void save_worker(KnownWorker worker, Committed committed);
   /// Last seen, milliseconds since 1970.
   void touch_workers(std::vector<std::pair<WorkerId, int64_t>> seen);
+  /// Of runs that ended before so many milliseconds since 1970, leaves at most `points` points of each curve, some runs
+  /// at a time; `thinned` gets how many.
+  void thin_curves(int64_t ended_before_ms, int points, std::function<void(int)> thinned);
   /// Calls back when everything queued before it is committed.
   void barrier(Committed committed);
   /// Blocks until committed; the law's id. Never on the writer thread.
