@@ -29,6 +29,8 @@ def save(step):
 
 
 start = int(open(checkpoint).read()) if os.path.exists(checkpoint) else 0
+if start:
+    print(f"resumed from step {start}", flush=True)
 emit(event="start", params=1000 * int(params.get("size", 1)), params_total=1100, flops_per_sample=6e3, step=start)
 
 if fault == "garbage":
@@ -52,6 +54,8 @@ for step in range(start + 1, steps + 1):
     emit(event="progress", fraction=step / steps)
     if step % 5 == 0:
         save(step)
+    if fault == "crash-once" and spec["attempt"] == 1 and step == 7:
+        os.kill(os.getpid(), signal.SIGKILL)
     if stop:
         save(step)
         sys.exit(75)
