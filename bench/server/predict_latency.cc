@@ -1,17 +1,10 @@
 // How long one client waits for a prediction: a real scalelaw-server on loopback, a law of two columns with 4,000
 // draws, every request at another place. Usage: predict_latency [REQUESTS [DRAWS]]
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <fmt/format.h>
@@ -19,14 +12,12 @@
 
 #include "analysis/law.h"
 #include "analysis/random.h"
+#include "bench/server/server_process.h"
 #include "scalelaw/v1/laws.grpc.pb.h"
 #include "server/store/store.h"
 
-extern char** environ;
-
 namespace {
 
-namespace fs = std::filesystem;
 using namespace scalelaw;
 using Clock = std::chrono::steady_clock;
 
@@ -49,50 +40,30 @@ analysis::Law law_with(int draws) {
   return *analysis::fit(runs, options);
 }
 
-/// A server's process with a database that holds one law.
-class Server {
- public:
-  explicit Server(const analysis::Law& law) {
-    std::string name = (fs::temp_directory_path() / "predict-latency-XXXXXX").string();
-    directory_ = mkdtemp(name.data());
-    server::StoredLaw stored;
-    stored.study = "bench";
-    stored.metric = law.metric;
-    stored.form = law.form;
-    stored.formula = law.formula;
-    stored.document = analysis::to_json(law);
-    law_id = *(*server::Store::open(directory_))->insert_law(std::move(stored));
-    std::string program = SCALELAW_SERVER_PROGRAM, data = directory_.string();
-    const char* argv[] = {program.c_str(), "--data", data.c_str(), "--listen", "127.0.0.1:0", nullptr};
-    if (posix_spawn(&pid_, argv[0], nullptr, nullptr, const_cast<char**>(argv), environ) != 0) std::abort();
-    while (!fs::exists(directory_ / "server.addr")) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    std::ifstream(directory_ / "server.addr") >> address;
-  }
-  ~Server() {
-    kill(pid_, SIGTERM);
-    waitpid(pid_, nullptr, 0);
-    fs::remove_all(directory_);
-  }
-  std::string address;
-  int32_t law_id = 0;
-
- private:
-  fs::path directory_;
-  pid_t pid_ = 0;
-};
+int32_t store(const analysis::Law& law, const std::filesystem::path& directory) {
+  server::StoredLaw stored;
+  stored.study = "bench";
+  stored.metric = law.metric;
+  stored.form = law.form;
+  stored.formula = law.formula;
+  stored.document = analysis::to_json(law);
+  return *(*server::Store::open(directory))->insert_law(std::move(stored));
+}
 
 }  // namespace
 
 int main(int argc, char** argv) {
   const int requests = argc > 1 ? std::atoi(argv[1]) : 10'000;
   const int draws = argc > 2 ? std::atoi(argv[2]) : 4'000;
-  const Server server(law_with(draws));
+  bench::ServerProcess server;
+  const int32_t law_id = store(law_with(draws), server.directory);
+  server.start();
   const auto stub = v1::Laws::NewStub(grpc::CreateChannel(server.address, grpc::InsecureChannelCredentials()));
   std::vector<double> milliseconds;
   double first = 0;
   for (int i = 0; i <= requests; ++i) {
     v1::PredictRequest request;
-    request.set_law_id(server.law_id);
+    request.set_law_id(law_id);
     (*request.mutable_at())["params"] = 1e9 * (1 + 0.001 * i);
     (*request.mutable_at())["samples"] = 2e10 * (1 + 0.002 * i);
     v1::Prediction prediction;
