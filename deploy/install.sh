@@ -23,7 +23,9 @@ command -v npm >/dev/null || packages+=(nodejs npm)
 if [ "${1:-}" = --test ]; then
   packages+=(libgtest-dev libgmock-dev python3 python3-grpcio python3-grpc-tools python3-protobuf python3-optuna python3-torch)
   # the Python package: how it is built and checked, what it works with, certificates to try it with
-  packages+=(python3-setuptools python3-pip python3-wheel mypy python3-yaml python3-pandas python3-matplotlib openssl)
+  packages+=(
+    python3-setuptools python3-pip python3-venv python3-wheel mypy python3-yaml python3-pandas python3-matplotlib openssl
+  )
   # the dashboard's browser; promtool
   packages+=(chromium prometheus)
 fi

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from scalelaw_client.sweep_spec import sweep_spec
 from scalelaw_client.v1 import laws_pb2, runs_pb2, sweeps_pb2, sweeps_pb2_grpc, workers_pb2
 from service import SOURCE, Service, eventually, kill9
 
+README = (SOURCE / "clients/python/README.md").read_text()
 COUNTING = SOURCE / "tests/e2e/counting_trainer.py"
 
 
@@ -445,20 +447,21 @@ class Package(unittest.TestCase):
         return subprocess.run(words, capture_output=True, text=True, cwd=self.folder,
                               env={**os.environ, "PYTHONPATH": "", **variables})
 
-    def test_it_is_installed_by_pip_beside_the_helper_of_training_scripts(self):
-        source = self.folder / "checkout"
-        shutil.copytree(SOURCE / "clients/python", source / "clients/python")
-        shutil.copytree(SOURCE / "proto", source / "proto")
-        site = self.folder / "site"
-        pip = self.run_here(sys.executable, "-m", "pip", "install", "--no-build-isolation", "--no-deps", "--no-index",
-                            "--target", site, source / "clients/python")
+    def test_it_is_installed_as_its_readme_says_and_works_beside_the_helper_of_training_scripts(self):
+        for part in ("clients/python", "proto", "worker/python"):
+            shutil.copytree(SOURCE / part, self.folder / part)
+        [install] = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+        # Without a network.
+        pip = self.run_here("bash", "-euc", install.replace("python3 ", f"{sys.executable} "), PIP_NO_INDEX="1",
+                            PIP_NO_BUILD_ISOLATION="0")
         self.assertEqual(pip.returncode, 0, pip.stdout + pip.stderr)
-        for path in ([site, SOURCE / "worker/python"], [SOURCE / "worker/python", site]):
-            both = self.run_here(sys.executable, "-c",
-                                 "import scalelaw, scalelaw_client; print(scalelaw.seed, scalelaw_client.Client().address)",
-                                 PYTHONPATH=":".join(map(str, path)), SCALELAW_SERVER="here:1")
-            self.assertEqual(both.stdout, "1 here:1\n", both.stderr)
-        self.assertTrue((site / "scalelaw_client/py.typed").exists())
+        for first in (0, 99):
+            both = self.run_here("my-env/bin/python", "-c", f"import sys; sys.path.insert({first}, 'worker/python')\n"
+                                 "import scalelaw, scalelaw_client\n"
+                                 "print(scalelaw.seed, scalelaw_client.__file__.count('my-env'), scalelaw_client.Client().address)",
+                                 SCALELAW_SERVER="here:1")
+            self.assertEqual(both.stdout, "1 1 here:1\n", both.stderr)
+        self.assertTrue(list(self.folder.glob("my-env/lib/python3*/site-packages/scalelaw_client/py.typed")))
 
     @unittest.skipUnless(shutil.which("mypy"), "mypy is not installed")
     def test_types_hold_and_find_mistakes(self):
@@ -466,8 +469,9 @@ class Package(unittest.TestCase):
         check = ("mypy", "--cache-dir", self.folder / "cache", "--config-file", SOURCE / "clients/python/pyproject.toml")
         whole = self.run_here(*check, "-p", "scalelaw_client", MYPYPATH=str(built))
         self.assertEqual(whole.returncode, 0, whole.stdout)
-        notebook = self.run_here(*check, SOURCE / "examples/notebook.py", MYPYPATH=str(built))
-        self.assertEqual(notebook.returncode, 0, notebook.stdout)
+        (self.folder / "readme.py").write_text("".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL)))
+        examples = self.run_here(*check, SOURCE / "examples/notebook.py", "readme.py", MYPYPATH=str(built))
+        self.assertEqual(examples.returncode, 0, examples.stdout)
         (self.folder / "mistakes.py").write_text(
             "from scalelaw_client import Client\nfine: float = Client().predict(1, flops=1).value\n"
             "Client().predict('study')\nClient().runs(sweeep='a')\nClient().optimal(1, flops=1).steps.value\n")
