@@ -3,9 +3,8 @@
 #include <cstdio>
 
 #include <fmt/format.h>
-#include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
+#include <CLI/Error.hpp>
 
 #include "proto/message_json.h"
 
@@ -19,7 +18,9 @@ const std::shared_ptr<grpc::Channel>& Session::channel() {
     // A proxy meant for the web is no way to one's own server.
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
-    channel_ = grpc::CreateCustomChannel(server, grpc::InsecureChannelCredentials(), arguments);
+    const auto credentials = client::load_credentials(security, server);
+    if (!credentials.ok()) throw CLI::ValidationError(std::string(credentials.status().message()));
+    channel_ = client::open_channel(server, *credentials, arguments);
   }
   return channel_;
 }
@@ -36,6 +37,9 @@ int report(const Session& session, const grpc::Status& status) {
                  "  start one here:      scalelaw up --data DIR\n"
                  "  or name another one: --server HOST:PORT, or SCALELAW_SERVER=HOST:PORT in the environment\n",
                  session.server);
+      // A certificate that is not trusted looks like nobody at all.
+      if (status.error_message().find("handshake") != std::string::npos)
+        fmt::print(stderr, "  something listens there: {}\n", status.error_message());
       return kUnreachable;
     case grpc::StatusCode::DEADLINE_EXCEEDED:
       fmt::print(stderr, "scalelaw: the server at {} did not answer in time\n", session.server);

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "cli/exit.h"
 #include "cli/terminal.h"
+#include "client/credentials.h"
 
 namespace scalelaw::cli {
 
@@ -21,12 +22,14 @@ inline constexpr const char* kDefaultServer = "127.0.0.1:7070";
 struct Session {
   /// From --server, $SCALELAW_SERVER or the default.
   std::string server = kDefaultServer;
+  client::SecurityOptions security;
   bool json = false;
   Terminal terminal = standard_output();
   /// Set by the command that ran.
   int exit_code = kOk;
 
-  /// Made at the first call; connecting happens with the first request.
+  /// Made at the first call; connecting happens with the first request. Throws CLI::ValidationError for certificates
+  /// and tokens that cannot be used.
   const std::shared_ptr<grpc::Channel>& channel();
 
  private:

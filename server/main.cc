@@ -16,6 +16,9 @@
 #include <spdlog/spdlog.h>
 #include <CLI/CLI.hpp>
 
+#include "server/access/access.h"
+#include "server/access/audit.h"
+#include "server/access/token_commands.h"
 #include "server/coordinator/coordinator.h"
 #include "server/http/http.h"
 #include "server/rpc/laws_service.h"
@@ -37,6 +40,10 @@ struct Options {
   std::vector<std::string> shares;
   double thin_after_days = 0;
   int curve_points = 1000;
+  std::string tls_certificate;
+  std::string tls_key;
+  std::string tls_client_authorities;
+  bool insecure = false;
 };
 
 // Exit codes, so that a script can tell a port in use from a database that needs a person.
@@ -67,10 +74,29 @@ void write_address(const std::filesystem::path& file, const std::string& address
   if (error) spdlog::warn("{} cannot be written: {}", file.string(), error.message());
 }
 
+absl::StatusOr<Guard> make_guard(const Options& options, const ListenAddress& address, Access& access,
+                                 AuditLog& audit) {
+  Guard guard{&access, &audit, std::nullopt};
+  if (!options.tls_certificate.empty()) {
+    auto identity = read_tls_identity(options.tls_certificate, options.tls_key, options.tls_client_authorities);
+    if (!identity.ok()) return identity.status();
+    guard.tls = *std::move(identity);
+  }
+  if (const absl::Status exposed = check_exposure(address, guard, options.insecure); !exposed.ok()) return exposed;
+  return guard;
+}
+
 int serve(const Options& options, const sigset_t& signals) {
   const auto address = parse_listen_address(options.listen);
   if (!address.ok()) return fail(kUsage, address.status());
-  const auto http_address = parse_http_address(options.http, *address);
+  const auto access = Access::open(options.data);
+  if (!access.ok()) return fail(kUsage, access.status());
+  AuditLog audit(options.data / "audit.log");
+  const auto guard = make_guard(options, *address, **access, audit);
+  if (!guard.ok()) return fail(kUsage, guard.status());
+  // The dashboard asks nobody for a token: where the API does, it must be wanted.
+  const bool unwanted = options.http.empty() && (*access)->asks_for_tokens();
+  const auto http_address = parse_http_address(unwanted ? "off" : options.http, *address);
   if (!http_address.ok()) return fail(kUsage, http_address.status());
   const auto store = Store::open(options.data);
   if (!store.ok()) return fail(kDatabase, store.status());
@@ -101,7 +127,7 @@ int serve(const Options& options, const sigset_t& signals) {
     http = *std::move(started);
     write_address(options.data / "http.addr", http->address());
   }
-  const auto server = RpcServer::start(*address, {&sweeps, &runs, &workers, &laws});
+  const auto server = RpcServer::start(*address, {&sweeps, &runs, &workers, &laws}, *guard);
   if (!server.ok()) return fail(kAddress, server.status());
 
   write_address(options.data / "server.addr", (*server)->address());
@@ -126,15 +152,19 @@ int main(int argc, char** argv) {
   CLI::App app{"The coordinator of scalelaw: schedules runs, stores their metrics, fits their laws."};
   app.footer(
       "Example:\n  scalelaw-server --data ~/scalelaw --listen 127.0.0.1:7070\n"
-      "  scalelaw-worker --server 127.0.0.1:7070 --work-dir ~/scalelaw/worker");
+      "  scalelaw-worker --server 127.0.0.1:7070 --work-dir ~/scalelaw/worker\n"
+      "For other machines:\n"
+      "  scalelaw-server token create --data ~/scalelaw --role worker --owner gpu-nodes > worker.token\n"
+      "  scalelaw-server --data ~/scalelaw --listen 0.0.0.0:7070 --tls-cert server.pem --tls-key server.key");
   Options options;
-  app.add_option("--data", options.data, "Directory of the database scalelaw.db; made if it is not there");
+  app.add_option("--data", options.data, "Directory of the database scalelaw.db; made if it is not there")
+      ->check([](const std::string& text) { return text.empty() ? "names no directory" : ""; });
   app.add_option("--listen", options.listen, "HOST:PORT to serve on; port 0 takes any free one (see DATA/server.addr)")
       ->capture_default_str();
   app.add_option(
       "--http", options.http,
       "HOST:PORT of the dashboard and /metrics, or `off`; default: ten ports above --listen, on this machine "
-      "only (see DATA/http.addr)");
+      "only (see DATA/http.addr), and off where the server asks for tokens: the dashboard does not");
   app.add_option("--lease", options.lease_seconds, "Seconds of silence after which a worker is lost")
       ->check(CLI::Range(0.5, 86400.0))
       ->capture_default_str();
@@ -157,11 +187,22 @@ int main(int argc, char** argv) {
   app.add_option("--curve-points", options.curve_points, "Points that are kept of each thinned curve")
       ->check(CLI::Range(2, 1'000'000))
       ->capture_default_str();
-  app.set_version_flag("--version", SCALELAW_VERSION);
+  CLI::Option* certificate =
+      app.add_option("--tls-cert", options.tls_certificate, "PEM file of the server's certificate, and its chain");
+  CLI::Option* key = app.add_option("--tls-key", options.tls_key, "PEM file of its key")->needs(certificate);
+  certificate->needs(key);
+  app.add_option("--tls-client-ca", options.tls_client_authorities,
+                 "PEM file: clients must show a certificate that one of these authorities signed")
+      ->needs(certificate);
+  app.add_flag("--insecure", options.insecure,
+               "Serve any address without TLS and tokens: only where whoever reaches the port may run programs on the "
+               "workers");
+  add_token_commands(app);
   add_database_commands(app);
   app.callback([&] {
     if (app.get_subcommands().empty() && options.data.empty()) throw CLI::RequiredError("--data");
   });
+  app.set_version_flag("--version", SCALELAW_VERSION);
   CLI11_PARSE(app, argc, argv);
   if (!app.get_subcommands().empty()) return kOk;
 

@@ -35,6 +35,7 @@ int run(int argc, char** argv) {
       ->envname("SCALELAW_SERVER")
       ->capture_default_str();
   app.add_flag("--json", session.json, "Print JSON for programs");
+  client::add_security_options(app, session.security);
   app.footer(
       fmt::format("Begin with:  scalelaw up --data DIR   and in another terminal\n"
                   "             scalelaw submit examples/first-law.yaml --wait\n\n{}",

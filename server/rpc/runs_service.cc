@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "server/expansion/import_validation.h"
+#include "server/rpc/guard.h"
 #include "server/rpc/polled_stream.h"
 #include "server/rpc/status.h"
 
@@ -150,6 +151,13 @@ grpc::ServerWriteReactor<v1::LogChunk>* RunsService::Logs(grpc::CallbackServerCo
 grpc::ServerUnaryReactor* RunsService::Retry(grpc::CallbackServerContext* context, const v1::RetryRunRequest* request,
                                              v1::Run* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const absl::StatusOr<v1::Run> found = store_.run(request->run_id());
+  const absl::StatusOr<v1::Sweep> sweep = found.ok() ? store_.sweep(std::to_string(found->sweep_id())) : found.status();
+  const absl::Status allowed = sweep.ok() ? may_change(caller_of(*context), sweep->owner()) : sweep.status();
+  if (!allowed.ok()) {
+    reactor->Finish(to_grpc(allowed));
+    return reactor;
+  }
   coordinator_.retry(RunId{request->run_id()}, [this, reactor, response, id = request->run_id()](absl::Status status) {
     if (status.ok()) {
       absl::StatusOr<v1::Run> run = store_.run(id);

@@ -1,5 +1,6 @@
 #include "server/rpc/server.h"
 
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -23,10 +24,14 @@ namespace scalelaw::server {
 namespace {
 // A submission of 100,000 explicit runs is some tens of MiB.
 constexpr int kMaxMessageBytes = 64 << 20;
+// What one connection may have under way; a command line has one, a worker two.
+constexpr int kMaxStreamsPerConnection = 100;
 constexpr std::chrono::seconds kStopGrace{1};
 
 bool is_loopback(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
+  in_addr address{};
+  return host == "localhost" || host == "::1" ||
+         (inet_pton(AF_INET, host.c_str(), &address) == 1 && ntohl(address.s_addr) >> 24 == 127);
 }
 
 std::string joined(const std::string& host, int port) {
@@ -76,17 +81,37 @@ absl::StatusOr<ListenAddress> parse_listen_address(const std::string& text, cons
   if (address.host.empty() || error != std::errc() || parsed != end || address.port < 0 || address.port > 65535) {
     return absl::InvalidArgumentError(fmt::format("{}: \"{}\" is not HOST:PORT, as in 127.0.0.1:7070", option, text));
   }
-  if (!is_loopback(address.host)) {
-    return absl::InvalidArgumentError(
-        fmt::format("{}: {} is not a loopback address. Without TLS and tokens anybody who reaches the port could "
-                    "run programs on the workers; listen on 127.0.0.1 and reach it through `ssh -L`",
-                    option, address.host));
-  }
   return address;
 }
 
+absl::Status check_exposure(const ListenAddress& address, const Guard& guard, bool insecure) {
+  if (is_loopback(address.host)) return absl::OkStatus();
+  const bool tokens = guard.access != nullptr && guard.access->asks_for_tokens();
+  const std::string beginning = fmt::format("--listen: {} is not a loopback address. ", address.host);
+  if (!guard.tls && insecure) {
+    if (!tokens) return absl::OkStatus();
+    return absl::FailedPreconditionError(
+        "--insecure: this server has tokens, and they would travel in the clear; give it --tls-cert and --tls-key");
+  }
+  if (!guard.tls) {
+    return absl::FailedPreconditionError(
+        beginning +
+        "Without TLS and tokens anybody who reaches the port could run programs on the workers. Give the server a "
+        "certificate (--tls-cert, --tls-key) and make tokens (scalelaw-server token create), or listen on 127.0.0.1 "
+        "and reach it through `ssh -L`; --insecure serves this network as it is");
+  }
+  if (!tokens && !insecure && guard.tls->client_authorities.empty()) {
+    return absl::FailedPreconditionError(
+        beginning +
+        "With TLS alone anybody who reaches the port could run programs on the workers. Make tokens "
+        "(scalelaw-server token create), or ask clients for certificates (--tls-client-ca)");
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::start(const ListenAddress& address,
-                                                            const std::vector<grpc::Service*>& services) {
+                                                            const std::vector<grpc::Service*>& services,
+                                                            const Guard& guard) {
   static std::once_flag plugins;
   std::call_once(plugins, [] {
     // What matters of gRPC's troubles comes back as a status, in our words.
@@ -96,12 +121,18 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::start(const ListenAddress&
   });
   grpc::ServerBuilder builder;
   int port = 0;
-  builder.AddListeningPort(joined(address.host, address.port), grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort(joined(address.host, address.port), server_credentials(guard), &port);
   // Two servers must not share a port by accident.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   // A worker that vanished without a word is noticed by its lease; idle workers may ping as often as they like.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
+  if (guard.audit != nullptr) {
+    std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
+    interceptors.push_back(audit_interceptor(*guard.audit));
+    builder.experimental().SetInterceptorCreators(std::move(interceptors));
+  }
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes);
   for (grpc::Service* service : services) builder.RegisterService(service);

@@ -8,6 +8,8 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include "server/rpc/guard.h"
+
 namespace grpc {
 class Server;
 class Service;
@@ -21,16 +23,21 @@ struct ListenAddress {
   int port = 0;
 };
 
-/// `HOST:PORT`, `[::1]:PORT`. INVALID_ARGUMENT for anything else, and for addresses other than loopback: there is no
-/// authentication, so nobody else may connect.
+/// `HOST:PORT`, `[::1]:PORT`. INVALID_ARGUMENT naming the option for anything else.
 absl::StatusOr<ListenAddress> parse_listen_address(const std::string& text, const std::string& option = "--listen");
+
+
+/// Whether this address may be served so. Loopback always; others only with TLS, and where clients show who they are by
+/// tokens or certificates, or where the user insists. FAILED_PRECONDITION says what is missing.
+absl::Status check_exposure(const ListenAddress& address, const Guard& guard, bool insecure = false);
 
 class RpcServer {
  public:
-  /// Serves `services` (which must outlive it) with the standard health service and reflection.
+  /// Serves `services` (which must outlive it) with the standard health service and reflection, behind `guard`.
   /// ALREADY_EXISTS if the port is in use; UNAVAILABLE for other reasons why the address cannot be had.
   static absl::StatusOr<std::unique_ptr<RpcServer>> start(const ListenAddress& address,
-                                                          const std::vector<grpc::Service*>& services);
+                                                          const std::vector<grpc::Service*>& services,
+                                                          const Guard& guard = {});
   ~RpcServer();
 
   /// `HOST:PORT` with the port that was bound.

@@ -8,6 +8,7 @@
 
 #include <google/protobuf/util/message_differencer.h>
 
+#include "server/rpc/guard.h"
 #include "server/rpc/polled_stream.h"
 #include "server/rpc/status.h"
 
@@ -52,7 +53,10 @@ grpc::ServerUnaryReactor* SweepsService::Submit(grpc::CallbackServerContext* con
                                                 const v1::SubmitSweepRequest* request,
                                                 v1::SubmitSweepResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  absl::StatusOr<Expansion> expansion = expand(request->spec());
+  v1::SweepSpec spec = request->spec();
+  const absl::StatusOr<std::string> owner = owner_for(caller_of(*context), spec.owner());
+  if (owner.ok()) spec.set_owner(*owner);
+  absl::StatusOr<Expansion> expansion = owner.ok() ? expand(spec) : owner.status();
   if (!expansion.ok()) {
     reactor->Finish(to_grpc(expansion.status()));
     return reactor;
@@ -62,7 +66,7 @@ grpc::ServerUnaryReactor* SweepsService::Submit(grpc::CallbackServerContext* con
     *response->mutable_sweep() = std::move(*would_be.mutable_sweep());
     *response->mutable_runs() = std::move(*would_be.mutable_runs());
   }
-  coordinator_.submit(request->spec(), *std::move(expansion), request->idempotency_key(), request->dry_run(),
+  coordinator_.submit(spec, *std::move(expansion), request->idempotency_key(), request->dry_run(),
                       [this, reactor, response](absl::StatusOr<Coordinator::Submitted> submitted) {
                         if (!submitted.ok()) {
                           reactor->Finish(to_grpc(submitted.status()));
@@ -119,8 +123,9 @@ grpc::ServerUnaryReactor* SweepsService::change(grpc::CallbackServerContext* con
                                                 const std::function<void(SweepId, Coordinator::Done)>& how) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   const absl::StatusOr<v1::Sweep> found = store_.sweep(sweep);
-  if (!found.ok()) {
-    reactor->Finish(to_grpc(found.status()));
+  const absl::Status allowed = found.ok() ? may_change(caller_of(*context), found->owner()) : found.status();
+  if (!allowed.ok()) {
+    reactor->Finish(to_grpc(allowed));
     return reactor;
   }
   how(SweepId{found->id()}, [this, reactor, response, id = found->id()](absl::Status status) {

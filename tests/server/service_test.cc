@@ -326,12 +326,25 @@ TEST(RpcServer, APortInUseIsNamed) {
   EXPECT_THAT(std::string(second.status().message()), HasSubstr((*first)->address()));
 }
 
-TEST(ListenAddress, OnlyLoopbackIsAllowed) {
-  for (const std::string good : {"127.0.0.1:7070", "localhost:0", "[::1]:80"})
+TEST(ListenAddress, IsHostAndPort) {
+  for (const std::string good : {"127.0.0.1:7070", "localhost:0", "[::1]:80", "0.0.0.0:7070", "example.org:80"})
     EXPECT_TRUE(parse_listen_address(good).ok());
-  for (const std::string bad : {"0.0.0.0:7070", "10.0.0.1:1", "example.org:80", "127.0.0.1", ":80", "127.0.0.1:x",
-                                "[::]:1", "127.0.0.1:70000"}) {
+  for (const std::string bad : {"127.0.0.1", ":80", "127.0.0.1:x", "127.0.0.1:70000", ""})
     EXPECT_EQ(parse_listen_address(bad).status().code(), absl::StatusCode::kInvalidArgument) << bad;
+}
+
+TEST(ListenAddress, OnlyLoopbackIsServedWithoutTlsAndTokens) {
+  for (const std::string mine : {"127.0.0.1:7070", "127.8.9.10:1", "localhost:0", "[::1]:80"})
+    EXPECT_TRUE(check_exposure(*parse_listen_address(mine), {}).ok()) << mine;
+  for (const std::string open : {"0.0.0.0:7070", "10.0.0.1:1", "127.example.org:80", "[::]:1"}) {
+    const ListenAddress address = *parse_listen_address(open);
+    EXPECT_EQ(check_exposure(address, {}).code(), absl::StatusCode::kFailedPrecondition) << open;
+    Guard guard;
+    guard.tls.emplace();
+    EXPECT_EQ(check_exposure(address, guard).code(), absl::StatusCode::kFailedPrecondition) << open;
+    guard.tls->client_authorities = "some";
+    EXPECT_TRUE(check_exposure(address, guard).ok()) << open;
+    EXPECT_TRUE(check_exposure(address, {}, /*insecure=*/true).ok()) << open;
   }
 }
 
