@@ -25,6 +25,10 @@ if [ "${1:-}" = --test ]; then
   # the Python package: how it is built and checked, what it works with, certificates to try it with
   packages+=(
     python3-setuptools python3-pip python3-venv python3-wheel mypy python3-yaml python3-pandas python3-matplotlib openssl
+    # a cluster of two nodes on this machine
+    slurmctld slurmd slurmdbd slurm-client slurm-wlm-basic-plugins munge mariadb-server-core
+    # fuzzers; systemd's check of units, the schema of Kubernetes' manifests
+    clang libclang-rt-14-dev systemd python3-kubernetes
   )
   # the dashboard's browser; promtool
   packages+=(chromium prometheus)

@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "worker/gpu/nvml.h"
+
 namespace scalelaw::worker {
 namespace {
 
@@ -32,10 +34,24 @@ int driver_gpus() {
 
 }  // namespace
 
-Machine inspect_machine() {
+std::string host_name() {
   char host[256] = {};
   ::gethostname(host, sizeof host - 1);
-  return {host, allowed_cores(), driver_gpus()};
+  return host;
+}
+
+Machine inspect_machine() {
+  Machine machine{.cores = allowed_cores(), .gpus = driver_gpus()};
+  const auto nvml = Nvml::load();
+  if (!nvml.ok() || (*nvml)->gpus().empty()) return machine;
+  const std::vector<Gpu>& gpus = (*nvml)->gpus();
+  machine.gpus = static_cast<int>(gpus.size());
+  machine.gpu_model = gpus[0].name;
+  machine.gpu_memory_bytes =
+      std::min_element(gpus.begin(), gpus.end(), [](const Gpu& a, const Gpu& b) {
+        return a.memory_bytes < b.memory_bytes;
+      })->memory_bytes;
+  return machine;
 }
 
 }  // namespace scalelaw::worker

@@ -5,11 +5,11 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 #include <boost/asio/post.hpp>
 
 #include "worker/executor/lease.h"
-#include "worker/executor/local.h"
 #include "worker/machine.h"
 
 namespace scalelaw::worker {
@@ -25,6 +25,8 @@ constexpr auto kPoll = 1s;
 constexpr auto kHeldBack = 100ms;
 constexpr auto kKeepDone = 10min;
 constexpr auto kKillDelivery = 2s;
+constexpr const char* kBuiltInTrainer = "scalelaw-train";
+constexpr const char* kAdapter = "scalelaw-adapt";
 
 milliseconds as_milliseconds(double seconds) {
   return milliseconds(static_cast<milliseconds::rep>(seconds * 1000));
@@ -32,10 +34,9 @@ milliseconds as_milliseconds(double seconds) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Worker>> Worker::open(WorkerOptions options) {
+absl::StatusOr<std::unique_ptr<Worker>> Worker::open(WorkerOptions options, std::unique_ptr<Executor> executor) {
   auto work_dir = WorkDir::open(options.work_dir);
   if (!work_dir.ok()) return work_dir.status();
-  auto executor = std::make_unique<LocalExecutor>(options.program);
   std::unique_ptr<Worker> worker(new Worker(std::move(options), *std::move(work_dir), std::move(executor)));
   // Before anything else: supervisors of an earlier worker are waiting for it.
   if (const absl::Status lease = write_lease(worker->work_dir_.lease(), Clock::now() + worker->options_.orphan_lease);
@@ -51,12 +52,12 @@ Worker::Worker(WorkerOptions options, WorkDir work_dir, std::unique_ptr<Executor
     : options_(std::move(options)),
       work_dir_(std::move(work_dir)),
       executor_(std::move(executor)),
+      offer_(executor_->offer()),
+      host_(host_name()),
       backoff_(options_.first_retry, options_.longest_retry, std::random_device{}()) {
-  const Machine machine = inspect_machine();
-  host_ = machine.host;
-  if (options_.name.empty()) options_.name = machine.host;
-  if (options_.slots <= 0) options_.slots = machine.gpus > 0 ? machine.gpus : machine.cores;
-  share_ = {std::max(1, machine.cores / options_.slots), machine.gpus > 0};
+  if (options_.name.empty()) options_.name = host_;
+  // What the user says counts.
+  options_.labels.merge(offer_.labels);
 }
 
 Worker::~Worker() {
@@ -65,8 +66,7 @@ Worker::~Worker() {
 }
 
 absl::Status Worker::run() {
-  spdlog::info("{}: {} slots of {} CPU threads{}, work in {}", options_.name, options_.slots, share_.cpu_threads,
-               share_.gpus ? " and a GPU" : "", work_dir_.path().string());
+  spdlog::info("{}: {} slots of {}, work in {}", options_.name, offer_.slots, offer_.slot, work_dir_.path().string());
   if (watcher_.descriptor() >= 0) watched_.assign(watcher_.descriptor());
   if (options_.connect_timeout) {
     give_up_timer_.after(*options_.connect_timeout, [this] {
@@ -249,7 +249,16 @@ void Worker::assign(const v1::Assignment& assignment) {
   if (draining_) {
     return reject({.code = 1, .error = "the worker drains"}, StopRequest{StopRequest::Cause::kDrain, ""});
   }
-  if (launch.argv.empty()) return reject({.code = 127, .error = "the assignment has no command", .permanent = true});
+  if (launch.argv.empty()) {
+    return reject({.code = 127, .error = "the assignment has no command", .cause = Exit::Cause::kPermanent});
+  }
+  if (!is_allowed(assignment)) {
+    return reject({.code = 126,
+                   .error = fmt::format("worker {} does not allow the command {:.200}; it runs what its option "
+                                        "--allow-command names, and the built-in trainers",
+                                        options_.name, fmt::format("{}", launch.argv)),
+                   .cause = Exit::Cause::kPermanent});
+  }
 
   absl::Status status = work_dir_.prepare(assignment, launch);
   if (status.ok()) {
@@ -260,10 +269,21 @@ void Worker::assign(const v1::Assignment& assignment) {
   if (!status.ok()) {
     return reject({.code = 1,
                    .error = fmt::format("worker {}: {}", options_.name, std::string(status.message())),
-                   .infrastructure = true});
+                   .cause = Exit::Cause::kInfrastructure});
   }
   spdlog::info("attempt {} of run {} ({} {}) starts", raw(id), raw(launch.run), assignment.study(), assignment.stage());
   attempts_.emplace(id, Attempt(dir, std::move(launch), {}));
+}
+
+bool Worker::is_allowed(const v1::Assignment& assignment) const {
+  std::vector<std::string> argv(assignment.command().begin(), assignment.command().end());
+  // What the adapter runs is what must be allowed.
+  if (argv[0] == kAdapter) {
+    const auto mark = std::find(argv.begin(), argv.end(), "--");
+    argv.erase(argv.begin(), mark == argv.end() ? mark : mark + 1);
+  }
+  if (!options_.allowed_commands) return true;
+  return !argv.empty() && (argv[0] == kBuiltInTrainer || allows(*options_.allowed_commands, argv));
 }
 
 Launch Worker::plan(const v1::Assignment& assignment) const {
@@ -273,18 +293,23 @@ Launch Worker::plan(const v1::Assignment& assignment) const {
   launch.attempt_number = assignment.attempt_number();
   launch.run_fingerprint = run_fingerprint(assignment);
   launch.argv.assign(assignment.command().begin(), assignment.command().end());
-  if (!launch.argv.empty() && (launch.argv[0] == "scalelaw-train" || launch.argv[0] == "scalelaw-adapt")) {
+  if (!launch.argv.empty() && (launch.argv[0] == kBuiltInTrainer || launch.argv[0] == kAdapter)) {
     launch.argv[0] = (options_.program.parent_path() / launch.argv[0]).string();
   }
   launch.run_directory = work_dir_.run_directory(launch.run);
   launch.checkpoints = options_.checkpoints.empty() ? launch.run_directory / "checkpoints"
                                                     : options_.checkpoints / checkpoints_name(assignment);
   launch.slots = choose_slots(static_cast<int>(std::max(1u, assignment.slots())));
+  launch.limits = options_.limits;
   launch.grace_seconds = std::chrono::duration<double>(options_.grace).count();
 
   const AttemptDir dir = work_dir_.attempt(launch.attempt);
-  launch.environment = slot_environment(launch.slots, share_);
-  launch.environment.merge(gang_environment(assignment));
+  launch.environment = executor_->environment(launch.slots);
+  if (assignment.has_gang()) {
+    launch.environment.merge(gang_environment(assignment.gang(), assignment.gang_size(), launch.slots.size()));
+  } else {
+    launch.nodes = static_cast<int>(std::max(1u, assignment.gang_size()));
+  }
   launch.environment["SCALELAW_SPEC"] = dir.spec();
   launch.environment["SCALELAW_EVENTS"] = dir.events();
   launch.environment["SCALELAW_CHECKPOINT_DIR"] = launch.checkpoints;
@@ -294,16 +319,16 @@ Launch Worker::plan(const v1::Assignment& assignment) const {
 // The least used ones: a fenced attempt may still be dying on its slot when the next is assigned.
 std::vector<int> Worker::choose_slots(int wanted) const {
   std::vector<std::pair<int, int>> used_and_slot;
-  for (int slot = 0; slot < options_.slots; ++slot) used_and_slot.emplace_back(0, slot);
+  for (int slot = 0; slot < offer_.slots; ++slot) used_and_slot.emplace_back(0, slot);
   for (const auto& [id, attempt] : attempts_) {
     if (!attempt.alive()) continue;
     for (const int slot : attempt.launch().slots) {
-      if (slot < options_.slots) ++used_and_slot[static_cast<std::size_t>(slot)].first;
+      if (slot < offer_.slots) ++used_and_slot[static_cast<std::size_t>(slot)].first;
     }
   }
   std::sort(used_and_slot.begin(), used_and_slot.end());
   std::vector<int> slots;
-  for (int i = 0; i < std::min(wanted, options_.slots); ++i) {
+  for (int i = 0; i < std::min(wanted, offer_.slots); ++i) {
     slots.push_back(used_and_slot[static_cast<std::size_t>(i)].second);
   }
   std::sort(slots.begin(), slots.end());

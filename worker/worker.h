@@ -19,6 +19,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 
+#include "client/credentials.h"
 #include "scalelaw/v1/workers.pb.h"
 #include "worker/attempt/attempt.h"
 #include "worker/executor/executor.h"
@@ -34,15 +35,17 @@ namespace scalelaw::worker {
 struct WorkerOptions {
   /// `host:port` of the coordinator.
   std::string server;
+  client::Credentials credentials;
   std::filesystem::path work_dir;
   /// Shared by all workers, so that runs resume on any of them; empty: each run's are in `work_dir`.
   std::filesystem::path checkpoints;
   /// What people see; default: the host's name.
   std::string name;
   std::map<std::string, std::string> labels;
-  /// 0: the number of GPUs, or of CPU cores where there is none.
-  int slots = 0;
-  /// This program, which also supervises trainers; `scalelaw-train` is looked for beside it.
+  /// Commands that it runs besides the built-in trainers; absent: any.
+  std::optional<AllowedCommands> allowed_commands;
+  ResourceLimits limits;
+  /// This program; `scalelaw-train` is looked for beside it.
   std::filesystem::path program;
   /// Between SIGTERM and SIGKILL of a trainer.
   std::chrono::milliseconds grace{30'000};
@@ -60,7 +63,7 @@ struct WorkerOptions {
 class Worker {
  public:
   /// Takes the directory, and takes up the attempts that an earlier worker left in it.
-  static absl::StatusOr<std::unique_ptr<Worker>> open(WorkerOptions options);
+  static absl::StatusOr<std::unique_ptr<Worker>> open(WorkerOptions options, std::unique_ptr<Executor> executor);
   ~Worker();
 
   /// Works until it has drained (OK), was told to kill (CANCELLED), gave up to connect (UNAVAILABLE), or was halted.
@@ -93,6 +96,7 @@ class Worker {
   // Attempts.
   void take_up_attempts();
   void assign(const v1::Assignment& assignment);
+  bool is_allowed(const v1::Assignment& assignment) const;
   Launch plan(const v1::Assignment& assignment) const;
   std::vector<int> choose_slots(int wanted) const;
   void stop_attempt(const v1::StopAttempt& stop);
@@ -114,7 +118,7 @@ class Worker {
   WorkerOptions options_;
   WorkDir work_dir_;
   std::unique_ptr<Executor> executor_;
-  SlotShare share_;
+  Executor::Offer offer_;
   std::string host_;
   Attempts attempts_;
   // Stops that the executor has not taken yet.

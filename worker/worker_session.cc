@@ -37,7 +37,7 @@ void Worker::connect() {
   connection_.reset();
   welcomed_ = false;
   connection_ = std::make_unique<Connection>(
-      options_.server, hello(),
+      options_.server, options_.credentials, hello(),
       Connection::Handlers{
           .on_message = [this, here](v1::CoordinatorMessage m) { here([this, m = std::move(m)] { on_message(m); }); },
           .on_ack = [this, here](v1::RecordAck ack) { here([this, ack = std::move(ack)] { on_ack(ack); }); },
@@ -50,8 +50,11 @@ v1::Hello Worker::hello() const {
   hello.set_worker_uid(work_dir_.worker_uid());
   hello.set_name(options_.name);
   hello.set_host(host_);
-  hello.set_slots(static_cast<std::uint32_t>(options_.slots));
+  hello.set_slots(static_cast<std::uint32_t>(offer_.slots));
   hello.set_version(SCALELAW_VERSION);
+  hello.set_gpu_model(offer_.gpu_model);
+  hello.set_gpu_memory_bytes(offer_.gpu_memory_bytes);
+  hello.set_places_gangs(offer_.places_gangs);
   for (const auto& [key, value] : options_.labels) (*hello.mutable_labels())[key] = value;
   for (const auto& [id, attempt] : attempts_) {
     if (!attempt.fenced()) hello.add_attempt_ids(raw(id));

@@ -532,6 +532,7 @@ class Coordinator::Impl {
       return;
     }
     const v1::AttemptUpdate update = *std::exchange(tracked.end, std::nullopt);
+    if (update.has_gpu()) store_.save_gpu_usage(id, update.gpu());
     handle(AttemptEnded{id, static_cast<AttemptState>(update.state()), update.exit_code(), update.reason(),
                         update.permanent(), update.infrastructure()});
   }

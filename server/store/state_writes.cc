@@ -145,6 +145,14 @@ void write_decisions(Connection& connection, const Decisions& decisions, int64_t
   }
 }
 
+void write_gpu_usage(Connection& connection, AttemptId attempt, const v1::GpuUsage& usage) {
+  connection.run(
+      "INSERT OR IGNORE INTO gpu_usage (attempt_id, gpus, seconds, utilisation, peak_memory_bytes, energy_joules) "
+      "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+      attempt.value, static_cast<int64_t>(usage.gpus()), usage.seconds(), usage.utilisation(),
+      static_cast<int64_t>(usage.peak_memory_bytes()), usage.energy_joules());
+}
+
 void write_worker(Connection& connection, const KnownWorker& worker) {
   connection.run(
       "INSERT INTO workers (id, uid, name, host, version, state, slots, labels, last_seen_ms, gpu_model, "

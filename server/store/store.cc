@@ -142,6 +142,15 @@ void Store::submit(NewSweep sweep, Decisions decisions, Committed committed) {
       std::move(committed));
 }
 
+void Store::save_gpu_usage(AttemptId attempt, const v1::GpuUsage& usage) {
+  impl_->writer.enqueue(
+      [attempt, usage](Connection& connection) {
+        write_gpu_usage(connection, attempt, usage);
+        return absl::OkStatus();
+      },
+      [](const absl::Status&) {});
+}
+
 void Store::import(ImportedRuns imported, Committed committed) {
   impl_->writer.enqueue(
       [imported = std::move(imported), now = now_ms()](Connection& connection) {

@@ -204,6 +204,8 @@ class Store {
   void submit(NewSweep sweep, Decisions decisions, Committed committed);
   void import(ImportedRuns imported, Committed committed);
   void save_worker(KnownWorker worker, Committed committed);
+  /// Once per attempt; later ones are ignored.
+  void save_gpu_usage(AttemptId attempt, const v1::GpuUsage& usage);
   /// Last seen, milliseconds since 1970.
   void touch_workers(std::vector<std::pair<WorkerId, int64_t>> seen);
   /// Of runs that ended before so many milliseconds since 1970, leaves at most `points` points of each curve, some runs

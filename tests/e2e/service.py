@@ -66,11 +66,12 @@ class Service:
         self.processes.append(process)
         return process
 
-    def start_server(self):
+    def start_server(self, *options):
         listen = self.address or "127.0.0.1:0"
         address_file = self.data / "server.addr"
         address_file.unlink(missing_ok=True)
-        self.server = self.spawn("server", BIN / "scalelaw-server", "--data", self.data, "--listen", listen)
+        self.server = self.spawn("server", BIN / "scalelaw-server", "--data", self.data, "--listen", listen,
+                                 *options)
 
         def listening():
             if self.server.poll() is not None:

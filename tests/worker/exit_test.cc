@@ -34,14 +34,15 @@ TEST(Exit, AFailureNamesTheCodeAndTheLastLinesOfOutput) {
 }
 
 TEST(Exit, AProgramThatCannotBeStartedFailsForGood) {
-  const auto update = end_of({.code = 127, .error = "cannot start [\"x\"]: No such file", .permanent = true});
+  const auto update =
+      end_of({.code = 127, .error = "cannot start [\"x\"]: No such file", .cause = Exit::Cause::kPermanent});
   EXPECT_EQ(update.state(), v1::ATTEMPT_STATE_FAILED);
   EXPECT_TRUE(update.permanent());
   EXPECT_THAT(update.reason(), HasSubstr("No such file"));
 }
 
 TEST(Exit, WhatTheMachineDidIsNoFailureOfTheTrainer) {
-  const auto update = end_of({.code = -9, .error = "its supervisor was killed", .infrastructure = true});
+  const auto update = end_of({.code = -9, .error = "its supervisor was killed", .cause = Exit::Cause::kInfrastructure});
   EXPECT_EQ(update.state(), v1::ATTEMPT_STATE_FAILED);
   EXPECT_TRUE(update.infrastructure());
   EXPECT_FALSE(update.permanent());
@@ -60,18 +61,19 @@ TEST(Exit, WhatTheWorkerStoppedIsInterruptedUnlessTheTrainerSaysMore) {
   EXPECT_EQ(end_of({.code = 1}, kDrained).state(), v1::ATTEMPT_STATE_INTERRUPTED);
   EXPECT_EQ(end_of({.code = 0}, kDrained).state(), v1::ATTEMPT_STATE_SUCCEEDED);
   EXPECT_EQ(end_of({.code = 65}, kDrained).state(), v1::ATTEMPT_STATE_FAILED);
-  EXPECT_EQ(end_of({.code = -15, .orphaned = true}).state(), v1::ATTEMPT_STATE_INTERRUPTED);
+  EXPECT_EQ(end_of({.code = -15, .cause = Exit::Cause::kStopped}).state(), v1::ATTEMPT_STATE_INTERRUPTED);
 }
 
 TEST(Exit, FilesReadBackAsTheyWereWritten) {
-  const Exit exit{.code = -15, .error = "é \"x\"\n\xff", .permanent = true, .infrastructure = true, .orphaned = true};
+  const Exit exit{.code = -15, .error = "é \"x\"\n\xff", .cause = Exit::Cause::kStopped};
   const auto read = exit_from_json(to_json(exit));
   ASSERT_TRUE(read.ok());
   EXPECT_EQ(read->code, -15);
   EXPECT_THAT(read->error, HasSubstr("é \"x\""));
-  EXPECT_TRUE(read->permanent && read->infrastructure && read->orphaned);
+  EXPECT_EQ(read->cause, Exit::Cause::kStopped);
   EXPECT_FALSE(exit_from_json("{\"code\":").ok());
   EXPECT_FALSE(exit_from_json("{\"code\":\"1\"}").ok());
+  EXPECT_FALSE(exit_from_json("{\"code\":1,\"cause\":\"magic\"}").ok());
 
   const auto stop = stop_from_json(to_json(kDrained));
   ASSERT_TRUE(stop.ok());

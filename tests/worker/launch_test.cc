@@ -69,15 +69,11 @@ TEST(Launch, SharedCheckpointsAreTheRunsNotTheAttemptsAndNoOtherRuns) {
 }
 
 TEST(Launch, AMemberOfAGangHasTorchrunsVariables) {
-  v1::Assignment member = assignment();
-  EXPECT_TRUE(gang_environment(member).empty());
-  member.set_slots(8);
-  member.set_gang_size(4);
-  EXPECT_TRUE(gang_environment(member).empty()) << "a cluster's scheduler places the members";
-  member.mutable_gang()->set_rank(2);
-  member.mutable_gang()->set_master_address("node-1");
-  member.mutable_gang()->set_master_port(20'007);
-  const auto environment = gang_environment(member);
+  v1::GangMember member;
+  member.set_rank(2);
+  member.set_master_address("node-1");
+  member.set_master_port(20'007);
+  const auto environment = gang_environment(member, 4, 8);
   EXPECT_EQ(environment.at("MASTER_ADDR"), "node-1");
   EXPECT_EQ(environment.at("MASTER_PORT"), "20007");
   EXPECT_EQ(environment.at("WORLD_SIZE"), "4");
@@ -96,6 +92,7 @@ TEST(Launch, FilesReadBackAsTheyWereWritten) {
   launch.environment = {{"A", "1"}};
   launch.run_directory = "/runs/7";
   launch.slots = {1, 2};
+  launch.limits = {{"nofile", 64}};
   launch.grace_seconds = 0.5;
   const auto read = launch_from_json(to_json(launch));
   ASSERT_TRUE(read.ok()) << read.status();

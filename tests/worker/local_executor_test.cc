@@ -102,7 +102,7 @@ TEST_F(LocalExecutorTest, AProgramThatDoesNotExistFailsForGoodWithItsArgv) {
   const AttemptDir dir = prepare({"/no/such/program", "--fast"});
   ASSERT_TRUE(executor_.start(dir).ok());
   const Exit exit = wait(dir);
-  EXPECT_TRUE(exit.permanent);
+  EXPECT_EQ(exit.cause, Exit::Cause::kPermanent);
   EXPECT_THAT(exit.error, HasSubstr("No such file or directory"));
   EXPECT_THAT(exit.error, HasSubstr("\"/no/such/program\", \"--fast\""));
 }
@@ -187,7 +187,7 @@ TEST_F(LocalExecutorTest, WithoutAWorkerTheTrainerIsStoppedWhenTheLeaseEnds) {
   const AttemptDir dir = start("trap 'exit 75' TERM; while :; do sleep 0.01; done");
   const Exit exit = wait(dir);
   EXPECT_EQ(exit.code, 75);
-  EXPECT_TRUE(exit.orphaned);
+  EXPECT_EQ(exit.cause, Exit::Cause::kStopped);
 }
 
 TEST_F(LocalExecutorTest, ARenewedLeaseKeepsTheTrainer) {
@@ -196,7 +196,7 @@ TEST_F(LocalExecutorTest, ARenewedLeaseKeepsTheTrainer) {
   lease_for(1h);
   const Exit exit = wait(dir);
   EXPECT_EQ(exit.code, 0);
-  EXPECT_FALSE(exit.orphaned);
+  EXPECT_EQ(exit.cause, Exit::Cause::kTrainer);
 }
 
 TEST_F(LocalExecutorTest, AnOrphanThatIgnoresSigtermIsKilledToo) {
@@ -212,7 +212,7 @@ TEST_F(LocalExecutorTest, WhenTheSupervisorIsKilledNothingGoesOnUnseen) {
   const pid_t trainer = pid_in("trainer");
   ::kill(supervised(dir).supervisor.pid, SIGKILL);
   const Exit exit = wait(dir);
-  EXPECT_TRUE(exit.infrastructure);
+  EXPECT_EQ(exit.cause, Exit::Cause::kInfrastructure);
   EXPECT_THAT(exit.error, HasSubstr("supervisor"));
   EXPECT_TRUE(eventually([&] { return !find_process(child) && !find_process(trainer); }));
 }

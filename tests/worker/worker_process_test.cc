@@ -130,5 +130,27 @@ TEST_F(WorkerProcessTest, TwoWorkersDoNotShareADirectory) {
   EXPECT_THAT(content(log()), HasSubstr("another scalelaw-worker uses " + work_dir()));
 }
 
+TEST_F(WorkerProcessTest, GpusBecomeSlotsAndAreNamedAndTheirUseIsReported) {
+  const std::string libraries = std::filesystem::path(SCALELAW_FAKE_NVML).parent_path();
+  ::setenv("LD_LIBRARY_PATH", libraries.c_str(), 1);
+  auto worker = std::make_unique<Process>(
+      std::vector<std::string>{"--server", coordinator_.address(), "--work-dir", work_dir()}, log());
+  ::unsetenv("LD_LIBRARY_PATH");
+  assign(1, "echo gpu $CUDA_VISIBLE_DEVICES; sleep 0.5");
+  ASSERT_TRUE(eventually([&] { return coordinator_.ended(1); })) << content(log());
+  const v1::Hello hello = coordinator_.hello();
+  EXPECT_EQ(hello.slots(), 2u);
+  EXPECT_EQ(hello.gpu_model(), "NVIDIA Fake 80GB");
+  EXPECT_EQ(hello.gpu_memory_bytes(), 80LL << 30);
+  EXPECT_THAT(coordinator_.output(1), HasSubstr("gpu 0"));
+  const v1::GpuUsage& usage = coordinator_.update(1).gpu();
+  EXPECT_EQ(usage.gpus(), 1u);
+  EXPECT_EQ(usage.utilisation(), 0.75);
+  EXPECT_EQ(usage.peak_memory_bytes(), 1LL << 30);
+  EXPECT_GE(usage.seconds(), 0.5);
+  EXPECT_NEAR(usage.energy_joules() / usage.seconds(), 300, 5);
+  EXPECT_EQ(worker->end(SIGTERM), 0);
+}
+
 }  // namespace
 }  // namespace scalelaw::worker

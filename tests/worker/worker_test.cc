@@ -10,6 +10,7 @@
 
 #include "tests/worker/fake_coordinator.h"
 #include "tests/worker/scratch.h"
+#include "worker/executor/local.h"
 #include "worker/executor/process_table.h"
 
 namespace scalelaw::worker {
@@ -24,7 +25,8 @@ using ::testing::StartsWith;
 class RunningWorker {
  public:
   explicit RunningWorker(WorkerOptions options) {
-    auto opened = Worker::open(std::move(options));
+    auto executor = std::make_unique<LocalExecutor>(options.program, 4);
+    auto opened = Worker::open(std::move(options), std::move(executor));
     EXPECT_TRUE(opened.ok()) << opened.status();
     worker_ = *std::move(opened);
     thread_ = std::thread([this] { result_ = worker_->run(); });
@@ -69,7 +71,6 @@ class WorkerTest : public ::testing::Test {
     options.work_dir = scratch_.path();
     options.name = "ada";
     options.labels = {{"room", "12"}};
-    options.slots = 4;
     options.program = SCALELAW_WORKER_PROGRAM;
     options.grace = 60s;
     options.first_retry = 10ms;
@@ -394,6 +395,28 @@ TEST_F(WorkerTest, ATrainerThatPrintsGarbageAtFullSpeedStarvesNobody) {
   // Its tail may be long; what matters is that a fence ends even that at once.
   coordinator_.stop(1, 0, /*fenced=*/true);
   EXPECT_TRUE(eventually([&] { return !std::filesystem::exists(attempt_dir(1)); }));
+}
+
+TEST_F(WorkerTest, ACommandThatIsNotAllowedIsNotRun) {
+  WorkerOptions careful = options();
+  careful.allowed_commands = {{"sh", "-c", "echo *"}};
+  RunningWorker worker(careful);
+  assign_program(1, {"sh", "-c", "touch ran"});
+  assign_program(2, {"sh", "-c", "echo fine"});
+  EXPECT_EQ(end_of(1).state(), v1::ATTEMPT_STATE_FAILED);
+  EXPECT_TRUE(end_of(1).permanent());
+  EXPECT_THAT(end_of(1).reason(), HasSubstr("--allow-command"));
+  EXPECT_FALSE(std::filesystem::exists(run_dir(1) / "ran"));
+  EXPECT_EQ(end_of(2).state(), v1::ATTEMPT_STATE_SUCCEEDED);
+}
+
+TEST_F(WorkerTest, LimitsHoldForTheTrainer) {
+  WorkerOptions limited = options();
+  limited.limits = {{"nofile", 77}};
+  RunningWorker worker(limited);
+  assign(1, "ulimit -n; sleep 0.1");
+  EXPECT_EQ(end_of(1).state(), v1::ATTEMPT_STATE_SUCCEEDED);
+  EXPECT_THAT(coordinator_.output(1), HasSubstr("77"));
 }
 
 }  // namespace

@@ -27,6 +27,13 @@ struct AttemptDir {
   std::filesystem::path supervisor_log() const { return path / "supervisor.log"; }
   /// How it ended; written when nothing of the attempt lives any more.
   std::filesystem::path exit() const { return path / "exit.json"; }
+  /// Name and id of its job, where a cluster runs it.
+  std::filesystem::path slurm_job() const { return path / "slurm.json"; }
+  /// Of the other members of a gang that a cluster has placed: what they report, which nobody reads, and print.
+  std::filesystem::path member_events(int rank) const { return path / ("events." + std::to_string(rank) + ".jsonl"); }
+  std::filesystem::path member_output(int rank) const { return path / ("output." + std::to_string(rank) + ".log"); }
+  /// One of them has ended with exit code 75.
+  std::filesystem::path interrupted() const { return path / "interrupted"; }
   /// That the worker asked it to stop, and why.
   std::filesystem::path stop() const { return path / "stop.json"; }
   /// The lease of the worker, two levels up.

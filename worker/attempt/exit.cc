@@ -17,6 +17,45 @@ std::string describe_code(int code) {
   return fmt::format("killed by signal {} (SIG{})", -code, name ? name : "?");
 }
 
+const char* name(Exit::Cause cause) {
+  switch (cause) {
+    case Exit::Cause::kTrainer:
+      return "trainer";
+    case Exit::Cause::kPermanent:
+      return "permanent";
+    case Exit::Cause::kInfrastructure:
+      return "infrastructure";
+    case Exit::Cause::kStopped:
+      return "stopped";
+  }
+  return "unknown";
+}
+
+std::optional<Exit::Cause> cause_of(const std::string& text) {
+  using enum Exit::Cause;
+  for (const Exit::Cause cause : {kTrainer, kPermanent, kInfrastructure, kStopped}) {
+    if (text == name(cause)) return cause;
+  }
+  return std::nullopt;
+}
+
+nlohmann::json to_json(const GpuUsage& usage) {
+  return {{"gpus", usage.gpus},
+          {"seconds", usage.seconds},
+          {"utilisation", usage.utilisation},
+          {"peak_memory_bytes", usage.peak_memory_bytes},
+          {"energy_joules", usage.energy_joules}};
+}
+
+std::optional<GpuUsage> usage_from_json(const nlohmann::json& json) {
+  if (!json.is_object()) return std::nullopt;
+  return GpuUsage{.gpus = json.value("gpus", 0),
+                  .seconds = json.value("seconds", 0.0),
+                  .utilisation = json.value("utilisation", 0.0),
+                  .peak_memory_bytes = json.value("peak_memory_bytes", std::int64_t{0}),
+                  .energy_joules = json.value("energy_joules", 0.0)};
+}
+
 std::string with_output(std::string reason, const std::string& output) {
   return output.empty() ? reason : fmt::format("{}; last output:\n{}", reason, output);
 }
@@ -24,12 +63,9 @@ std::string with_output(std::string reason, const std::string& output) {
 }  // namespace
 
 std::string to_json(const Exit& exit) {
-  return nlohmann::json{{"code", exit.code},
-                        {"error", exit.error},
-                        {"permanent", exit.permanent},
-                        {"infrastructure", exit.infrastructure},
-                        {"orphaned", exit.orphaned}}
-      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  nlohmann::json json = {{"code", exit.code}, {"error", exit.error}, {"cause", name(exit.cause)}};
+  if (exit.gpu) json["gpu"] = to_json(*exit.gpu);
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 absl::StatusOr<Exit> exit_from_json(const std::string& text) {
@@ -37,11 +73,10 @@ absl::StatusOr<Exit> exit_from_json(const std::string& text) {
   if (!json.is_object() || !json.contains("code") || !json["code"].is_number_integer()) {
     return absl::DataLossError("the exit file is damaged");
   }
-  return Exit{.code = json["code"].get<int>(),
-              .error = json.value("error", ""),
-              .permanent = json.value("permanent", false),
-              .infrastructure = json.value("infrastructure", false),
-              .orphaned = json.value("orphaned", false)};
+  const auto cause = cause_of(json.value("cause", ""));
+  if (!cause) return absl::DataLossError("the exit file is damaged");
+  return Exit{.code = json["code"].get<int>(), .error = json.value("error", ""), .cause = *cause,
+              .gpu = usage_from_json(json.value("gpu", nlohmann::json()))};
 }
 
 std::string to_json(const StopRequest& stop) {
@@ -62,29 +97,38 @@ v1::AttemptUpdate describe_end(AttemptId attempt, const Exit& exit, const std::o
   v1::AttemptUpdate update;
   update.set_attempt_id(raw(attempt));
   update.set_exit_code(exit.code);
-  const bool drained = exit.orphaned || (stop && stop->cause == StopRequest::Cause::kDrain);
-  const bool said_done = exit.code == 0 && exit.error.empty();
+  if (exit.gpu) {
+    v1::GpuUsage& gpu = *update.mutable_gpu();
+    gpu.set_gpus(static_cast<std::uint32_t>(exit.gpu->gpus));
+    gpu.set_seconds(exit.gpu->seconds);
+    gpu.set_utilisation(exit.gpu->utilisation);
+    gpu.set_peak_memory_bytes(exit.gpu->peak_memory_bytes);
+    gpu.set_energy_joules(exit.gpu->energy_joules);
+  }
+  const bool stopped = exit.cause == Exit::Cause::kStopped || (stop && stop->cause == StopRequest::Cause::kDrain);
+  const bool has_spoken = exit.cause == Exit::Cause::kTrainer || exit.cause == Exit::Cause::kStopped;
+  const std::string what = exit.error.empty() ? describe_code(exit.code) : exit.error;
 
   if (stop && stop->cause == StopRequest::Cause::kCoordinator) {
     update.set_state(v1::ATTEMPT_STATE_CANCELLED);
     update.set_reason(stop->reason);
-  } else if (said_done) {
+  } else if (has_spoken && exit.code == 0) {
     update.set_state(v1::ATTEMPT_STATE_SUCCEEDED);
-  } else if (exit.code == kInterrupted && exit.error.empty()) {
+  } else if (has_spoken && exit.code == kInterrupted) {
     update.set_state(v1::ATTEMPT_STATE_INTERRUPTED);
-    update.set_reason(drained ? "stopped with its worker, after saving a checkpoint" : "interrupted, to be resumed");
-  } else if (drained && exit.code != kCannotSucceed && !exit.permanent) {
+    update.set_reason(!exit.error.empty() ? exit.error + "; a checkpoint is saved"
+                      : stopped           ? "stopped with its worker, after saving a checkpoint"
+                                          : "interrupted, to be resumed");
+  } else if (stopped && exit.code != kCannotSucceed && exit.cause != Exit::Cause::kPermanent) {
     update.set_state(v1::ATTEMPT_STATE_INTERRUPTED);
-    update.set_reason(
-        fmt::format("stopped with its worker: {}", exit.error.empty() ? describe_code(exit.code) : exit.error));
+    update.set_reason(exit.cause == Exit::Cause::kStopped ? what : "stopped with its worker: " + what);
   } else {
     update.set_state(v1::ATTEMPT_STATE_FAILED);
-    update.set_permanent(exit.permanent || (exit.error.empty() && exit.code == kCannotSucceed));
-    update.set_infrastructure(exit.infrastructure);
-    std::string what = exit.error.empty() ? describe_code(exit.code) : exit.error;
+    update.set_permanent(exit.cause == Exit::Cause::kPermanent || (has_spoken && exit.code == kCannotSucceed));
+    update.set_infrastructure(exit.cause == Exit::Cause::kInfrastructure);
     // Nobody here sent it: on Linux that is most often the kernel, short of memory.
-    if (exit.error.empty() && exit.code == -SIGKILL) what += ", perhaps out of memory";
-    update.set_reason(with_output(std::move(what), output));
+    const bool killed = exit.error.empty() && exit.code == -SIGKILL;
+    update.set_reason(with_output(killed ? what + ", perhaps out of memory" : what, output));
   }
   return update;
 }

@@ -7,6 +7,7 @@
 #include <absl/status/statusor.h>
 
 #include "scalelaw/v1/workers.pb.h"
+#include "worker/gpu/meter.h"
 #include "worker/ids.h"
 
 namespace scalelaw::worker {
@@ -15,18 +16,27 @@ namespace scalelaw::worker {
 inline constexpr int kCannotSucceed = 65;
 inline constexpr int kInterrupted = 75;
 
-/// The end of an attempt as its supervisor saw it.
+/// The end of an attempt as its supervisor, or the cluster that it ran on, saw it.
 struct Exit {
+  /// Whose doing it was.
+  enum class Cause {
+    /// The trainer's: `code` says.
+    kTrainer,
+    /// The run's: trying again cannot help.
+    kPermanent,
+    /// The machine's.
+    kInfrastructure,
+    /// It was stopped before it was done, by nobody's fault: its worker was away for longer than its lease, or a
+    /// cluster took its machine back.
+    kStopped,
+  };
+
   /// Of the trainer; -N for death by signal N.
   int code = 0;
-  /// Set where the trainer never ran or its end was not seen: why.
+  /// Says more than the code: why the trainer never ran, why its end was not seen, who ended it.
   std::string error = {};
-  /// Trying again cannot help.
-  bool permanent = false;
-  /// Not the trainer's fault.
-  bool infrastructure = false;
-  /// It was stopped because its worker was away for longer than its lease.
-  bool orphaned = false;
+  Cause cause = Cause::kTrainer;
+  std::optional<GpuUsage> gpu = {};
 };
 std::string to_json(const Exit& exit);
 absl::StatusOr<Exit> exit_from_json(const std::string& text);
@@ -41,8 +51,8 @@ std::string to_json(const StopRequest& stop);
 absl::StatusOr<StopRequest> stop_from_json(const std::string& text);
 
 /// The trainer protocol's exit codes as an update, without offsets: 0 succeeded, 65 failed for good, 75 interrupted,
-/// anything else failed. After a stop of the coordinator's: cancelled; where the worker itself stopped the trainer (it
-/// drains, or was away too long), interrupted unless the trainer says 0 or 65. `output`: its last lines, for the
+/// anything else failed. After a stop of the coordinator's: cancelled; where the worker or the cluster stopped the
+/// trainer, interrupted unless the trainer says 0 or 65. `output`: its last lines, for the
 /// reason.
 v1::AttemptUpdate describe_end(AttemptId attempt, const Exit& exit, const std::optional<StopRequest>& stop,
                                const std::string& output);

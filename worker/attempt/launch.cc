@@ -73,7 +73,9 @@ std::string to_json(const Launch& launch) {
                {"argv", launch.argv},
                {"environment", launch.environment},
                {"run_directory", launch.run_directory.string()},
+               {"nodes", launch.nodes},
                {"slots", launch.slots},
+               {"limits", launch.limits},
                {"grace_seconds", launch.grace_seconds}});
 }
 
@@ -88,7 +90,9 @@ absl::StatusOr<Launch> launch_from_json(const std::string& text) {
     object.at("argv").get_to(launch.argv);
     object.at("environment").get_to(launch.environment);
     launch.run_directory = object.at("run_directory").get<std::string>();
+    object.at("nodes").get_to(launch.nodes);
     object.at("slots").get_to(launch.slots);
+    object.at("limits").get_to(launch.limits);
     object.at("grace_seconds").get_to(launch.grace_seconds);
     return launch;
   } catch (const json::exception& error) {
@@ -134,27 +138,29 @@ std::string checkpoints_name(const v1::Assignment& assignment) {
 std::map<std::string, std::string> slot_environment(const std::vector<int>& slots, const SlotShare& share) {
   const std::string threads = std::to_string(std::max<std::size_t>(1, slots.size() * share.cpu_threads));
   std::map<std::string, std::string> environment = {{"OMP_NUM_THREADS", threads}, {"OPENBLAS_NUM_THREADS", threads}};
-  if (share.gpus) environment["CUDA_VISIBLE_DEVICES"] = fmt::format("{}", fmt::join(slots, ","));
+  if (share.gpus) {
+    environment["CUDA_VISIBLE_DEVICES"] = fmt::format("{}", fmt::join(slots, ","));
+    environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID";
+  }
   return environment;
 }
 
-std::map<std::string, std::string> gang_environment(const v1::Assignment& assignment) {
-  if (!assignment.has_gang()) return {};
-  const std::string rank = std::to_string(assignment.gang().rank());
-  const std::string size = std::to_string(assignment.gang_size());
-  const std::string& address = assignment.gang().master_address();
-  const std::string port = std::to_string(assignment.gang().master_port());
+std::map<std::string, std::string> gang_environment(const v1::GangMember& member, std::size_t size, std::size_t slots) {
+  const std::string rank = std::to_string(member.rank());
+  const std::string members = std::to_string(size);
+  const std::string& address = member.master_address();
+  const std::string port = std::to_string(member.master_port());
   return {{"MASTER_ADDR", address},
           {"MASTER_PORT", port},
-          {"WORLD_SIZE", size},
+          {"WORLD_SIZE", members},
           {"RANK", rank},
           {"LOCAL_RANK", "0"},
           {"LOCAL_WORLD_SIZE", "1"},
           {"GROUP_RANK", rank},
-          {"GROUP_WORLD_SIZE", size},
-          {"PET_NNODES", size},
+          {"GROUP_WORLD_SIZE", members},
+          {"PET_NNODES", members},
           {"PET_NODE_RANK", rank},
-          {"PET_NPROC_PER_NODE", std::to_string(std::max(1u, assignment.slots()))},
+          {"PET_NPROC_PER_NODE", std::to_string(std::max<std::size_t>(1, slots))},
           {"PET_MASTER_ADDR", address},
           {"PET_MASTER_PORT", port}};
 }

@@ -1,6 +1,7 @@
 /// What is started for an assignment. Pure.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -9,6 +10,7 @@
 #include <absl/status/statusor.h>
 
 #include "scalelaw/v1/workers.pb.h"
+#include "worker/attempt/permission.h"
 #include "worker/ids.h"
 
 namespace scalelaw::worker {
@@ -28,8 +30,11 @@ struct Launch {
   std::filesystem::path run_directory;
   /// Where its checkpoints are, beside or outside of that; made before the start, and not kept here.
   std::filesystem::path checkpoints;
-  /// Indices of the worker's slots.
+  /// Machines that it is started on at the same time; more than 1: a gang that a cluster's scheduler places.
+  int nodes = 1;
+  /// Indices of the worker's slots; of a gang that is placed elsewhere, as many as each member has.
   std::vector<int> slots;
+  ResourceLimits limits;
   /// Between SIGTERM and SIGKILL when nothing else is said.
   double grace_seconds = 30;
 };
@@ -53,13 +58,12 @@ std::string run_fingerprint(const v1::Assignment& assignment);
 /// that another coordinator's run with the same number has other ones.
 std::string checkpoints_name(const v1::Assignment& assignment);
 
-/// `OMP_NUM_THREADS` and `OPENBLAS_NUM_THREADS` for the CPU share of the slots, `CUDA_VISIBLE_DEVICES` where they are
-/// GPUs.
+/// `OMP_NUM_THREADS` and `OPENBLAS_NUM_THREADS` for the CPU share of the slots, `CUDA_VISIBLE_DEVICES` (as nvidia-smi
+/// numbers them) where they are GPUs.
 std::map<std::string, std::string> slot_environment(const std::vector<int>& slots, const SlotShare& share);
 
-/// What torchrun sets, for this member of a gang: each worker starts one process, so that ranks count workers. And
-/// torchrun's own defaults (`PET_…`), for a command that is `torchrun` and starts a process per slot. Empty where it is
-/// no gang, or where a cluster's scheduler places the members.
-std::map<std::string, std::string> gang_environment(const v1::Assignment& assignment);
+/// What torchrun sets, for this member of a gang of `size`: each machine starts one process, so that ranks count
+/// machines. And torchrun's own defaults (`PET_…`), for a command that is `torchrun` and starts a process per slot.
+std::map<std::string, std::string> gang_environment(const v1::GangMember& member, std::size_t size, std::size_t slots);
 
 }  // namespace scalelaw::worker

@@ -14,6 +14,7 @@
 #include "worker/attempt/files.h"
 #include "worker/executor/process_table.h"
 #include "worker/executor/supervisor.h"
+#include "worker/machine.h"
 
 namespace scalelaw::worker {
 namespace {
@@ -62,7 +63,7 @@ Executor::Observation ended(Exit exit) {
 }
 
 Executor::Observation broken(std::string error) {
-  return ended({.code = -SIGKILL, .error = std::move(error), .infrastructure = true});
+  return ended({.code = -SIGKILL, .error = std::move(error), .cause = Exit::Cause::kInfrastructure});
 }
 
 // For trainers that lost their supervisor: whoever carries the attempt's environment is one of theirs.
@@ -77,6 +78,25 @@ void kill_orphans(const AttemptDir& dir) {
 }
 
 }  // namespace
+
+LocalExecutor::LocalExecutor(std::filesystem::path program, int slots) : program_(std::move(program)) {
+  const Machine machine = inspect_machine();
+  slots_ = slots > 0 ? slots : machine.gpus > 0 ? machine.gpus : machine.cores;
+  share_ = {std::max(1, machine.cores / slots_), machine.gpus > 0};
+  gpu_model_ = machine.gpu_model;
+  gpu_memory_bytes_ = machine.gpu_memory_bytes;
+}
+
+Executor::Offer LocalExecutor::offer() const {
+  return {.slots = slots_,
+          .gpu_model = gpu_model_,
+          .gpu_memory_bytes = gpu_memory_bytes_,
+          .slot = fmt::format("{} CPU threads{}", share_.cpu_threads, share_.gpus ? " and a GPU" : "")};
+}
+
+std::map<std::string, std::string> LocalExecutor::environment(const std::vector<int>& slots) const {
+  return slot_environment(slots, share_);
+}
 
 absl::Status LocalExecutor::start(const AttemptDir& dir) {
   Child& child = children_[dir.path];

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -27,6 +28,8 @@
 #include "worker/attempt/files.h"
 #include "worker/attempt/launch.h"
 #include "worker/executor/lease.h"
+#include "worker/executor/slurm_jobs.h"
+#include "worker/gpu/watch.h"
 
 namespace scalelaw::worker {
 namespace {
@@ -40,6 +43,7 @@ constexpr auto kWaitForRunDirectory = 60s;
 constexpr auto kWaitForStrays = 10s;
 // A worker that has no readable lease for this long is as good as gone.
 constexpr auto kLeaseUnreadable = 30s;
+constexpr auto kGpusEvery = 2s;
 constexpr std::uintmax_t kFullDiskBytes = 64 << 10;
 
 std::string to_json(const Supervised& supervised) {
@@ -90,7 +94,9 @@ class ExitFile {
 };
 
 struct StopSignal {
-  milliseconds grace;
+  /// Until SIGKILL; absent: whoever asked kills by itself.
+  std::optional<milliseconds> grace;
+  bool time_is_up = false;
 };
 
 // Signals as events of a descriptor.
@@ -99,7 +105,7 @@ class Signals {
   explicit Signals(milliseconds default_grace) : default_grace_(default_grace) {
     sigset_t set;
     ::sigemptyset(&set);
-    for (const int signal : {SIGCHLD, SIGTERM, SIGINT, stop_signal()}) ::sigaddset(&set, signal);
+    for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGUSR1, stop_signal()}) ::sigaddset(&set, signal);
     ::sigprocmask(SIG_BLOCK, &set, nullptr);
     fd_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
   }
@@ -111,9 +117,14 @@ class Signals {
     signalfd_siginfo info{};
     while (::read(fd_, &info, sizeof info) == sizeof info) {
       if (info.ssi_signo == SIGCHLD) continue;
+      if (!stop) stop.emplace();
+      if (info.ssi_signo == SIGUSR1) {
+        stop->time_is_up = true;
+        continue;
+      }
       const bool has_grace = static_cast<int>(info.ssi_signo) == stop_signal();
       const milliseconds grace = has_grace ? milliseconds(std::max(0, info.ssi_int)) : default_grace_;
-      stop = StopSignal{stop ? std::min(stop->grace, grace) : grace};
+      stop->grace = std::min(grace, stop->grace.value_or(grace));
     }
     return stop;
   }
@@ -146,6 +157,7 @@ class Signals {
   ::close(output);
 
   for (const auto& [name, value] : launch.environment) ::setenv(name.c_str(), value.c_str(), 1);
+  if (!apply(launch.limits)) fail(errno);
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -166,27 +178,33 @@ bool is_passing(int error) {
 Exit could_not_start(const Launch& launch, int error) {
   return Exit{.code = 127,
               .error = fmt::format("cannot start {:.1000}: {}", fmt::format("{}", launch.argv), ::strerror(error)),
-              .permanent = !is_passing(error),
-              .infrastructure = is_passing(error)};
+              .cause = is_passing(error) ? Exit::Cause::kInfrastructure : Exit::Cause::kPermanent};
+}
+
+Exit could_not_run(const absl::Status& why) {
+  return {.code = 1, .error = std::string(why.message()), .cause = Exit::Cause::kInfrastructure};
 }
 
 class Supervisor {
  public:
-  Supervisor(AttemptDir dir, Launch launch)
+  Supervisor(AttemptDir dir, Launch launch, Supervision supervision)
       : dir_(std::move(dir)),
         launch_(std::move(launch)),
+        supervision_(supervision),
         default_grace_(static_cast<long>(launch_.grace_seconds * 1000)),
         signals_(default_grace_) {}
 
   Exit run() {
     auto run_lock = lock_run_directory();
-    if (!run_lock.ok()) return {.code = 1, .error = std::string(run_lock.status().message()), .infrastructure = true};
+    if (!run_lock.ok()) return could_not_run(run_lock.status());
     if (absl::StatusOr<std::optional<Exit>> failed = start(run_lock->descriptor()); !failed.ok()) {
-      return {.code = 1, .error = std::string(failed.status().message()), .infrastructure = true};
+      return could_not_run(failed.status());
     } else if (failed->has_value()) {
       return **failed;
     }
-    Exit exit = wait_for_trainer();
+    GpuWatch gpus(visible_devices());
+    Exit exit = wait_for_trainer(gpus);
+    exit.gpu = gpus.usage();
     blame_full_disk(exit);
     kill_what_is_left();
     return exit;
@@ -235,32 +253,62 @@ class Supervisor {
     return failed ? std::optional(could_not_start(launch_, error)) : std::nullopt;
   }
 
-  Exit wait_for_trainer() {
+  // The launch's own, or what the cluster has set for the job.
+  std::string visible_devices() const {
+    constexpr const char* kVariable = "CUDA_VISIBLE_DEVICES";
+    const auto given = launch_.environment.find(kVariable);
+    if (given != launch_.environment.end()) return given->second;
+    const char* inherited = supervision_ == Supervision::kClusterJob ? std::getenv(kVariable) : nullptr;
+    return inherited != nullptr ? inherited : "";
+  }
+
+  Exit wait_for_trainer(GpuWatch& gpus) {
+    auto look_at_gpus_at = Clock::now();
     while (!trainer_ended()) {
       const auto now = Clock::now();
       if (kill_at_ && now >= *kill_at_) {
-        ::kill(-trainer_, SIGKILL);
-        kill_at_ = now + 1s;
+        // The members are on other machines: srun kills them, and is killed itself if it does not end.
+        ::kill(-trainer_, is_gang() && !std::exchange(told_to_kill_, true) ? SIGTERM : SIGKILL);
+        kill_at_ = now + (is_gang() ? 10s : 1s);
       }
       check_lease(now);
-      const auto wake = kill_at_ ? std::min(*kill_at_, check_lease_at_) : check_lease_at_;
-      if (const auto stop = signals_.wait(std::chrono::ceil<milliseconds>(wake - now))) stop_trainer(stop->grace);
+      auto wake = kill_at_ ? std::min(*kill_at_, check_lease_at_) : check_lease_at_;
+      if (gpus.sees_any()) {
+        if (now >= look_at_gpus_at) {
+          gpus.look(now);
+          look_at_gpus_at = now + kGpusEvery;
+        }
+        wake = std::min(wake, look_at_gpus_at);
+      }
+      if (const auto stop = signals_.wait(std::chrono::ceil<milliseconds>(wake - now))) {
+        time_is_up_ = time_is_up_ || stop->time_is_up;
+        stop_trainer(stop->grace);
+      }
     }
+    gpus.look(Clock::now());
     return trainer_exit();
   }
 
-  void stop_trainer(milliseconds grace) {
-    const auto deadline = Clock::now() + grace;
-    if (grace > 0ms && !kill_at_) {
+  bool is_gang() const { return launch_.nodes > 1; }
+
+  void stop_trainer(std::optional<milliseconds> grace) {
+    if (grace != 0ms && !kill_at_) {
+      // srun passes SIGUSR1 on to the members, and kills them on SIGTERM.
+      ::kill(-trainer_, is_gang() ? SIGUSR1 : SIGTERM);
       // A stopped (SIGSTOP) trainer must run to hear of it.
-      ::kill(-trainer_, SIGTERM);
       ::kill(-trainer_, SIGCONT);
     }
+    if (!grace) return;
+    const auto deadline = Clock::now() + *grace;
     kill_at_ = kill_at_ ? std::min(*kill_at_, deadline) : deadline;
   }
 
   void check_lease(Clock::time_point now) {
     if (now < check_lease_at_) return;
+    if (supervision_ == Supervision::kClusterJob) {
+      check_lease_at_ = now + 1h;
+      return;
+    }
     const auto deadline = read_lease(dir_.lease());
     if (deadline) lease_seen_ = now;
     const bool expired = deadline ? now >= *deadline : now - lease_seen_ > kLeaseUnreadable;
@@ -286,8 +334,17 @@ class Supervisor {
   Exit trainer_exit() {
     siginfo_t info{};
     ::waitid(P_PID, static_cast<id_t>(trainer_), &info, WEXITED | WNOWAIT);
-    const int code = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
-    return Exit{.code = code, .error = "", .orphaned = orphaned_};
+    int code = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
+    if (code == 0 && std::filesystem::exists(dir_.interrupted())) code = kInterrupted;
+    if (orphaned_) return {code, "its worker was away for too long", Exit::Cause::kStopped};
+    if (time_is_up_ && code == kInterrupted) return {code, "the time limit of its job was near"};
+    if (time_is_up_ && code != 0 && code != kCannotSucceed) {
+      return {
+          code,
+          "the time limit of its job was near, and on SIGTERM the trainer did not end with exit code 75, as after a "
+          "checkpoint"};
+    }
+    return {.code = code};
   }
 
   // A trainer that fails on a full disk cannot say so: its output lies on that disk.
@@ -297,7 +354,7 @@ class Supervisor {
     const auto space = std::filesystem::space(launch_.run_directory, unknown);
     if (unknown || space.available >= kFullDiskBytes) return;
     exit.error = fmt::format("exit code {} while the disk of {} is full", exit.code, launch_.run_directory.string());
-    exit.infrastructure = true;
+    exit.cause = Exit::Cause::kInfrastructure;
   }
 
   // Its group, and as a subreaper everything else that descends from it, in whatever session it hides.
@@ -319,13 +376,16 @@ class Supervisor {
 
   AttemptDir dir_;
   Launch launch_;
+  Supervision supervision_;
   milliseconds default_grace_;
   Signals signals_;
   pid_t trainer_ = 0;
   std::optional<Clock::time_point> kill_at_;
   Clock::time_point lease_seen_ = Clock::now();
   Clock::time_point check_lease_at_ = Clock::now();
+  bool told_to_kill_ = false;
   bool orphaned_ = false;
+  bool time_is_up_ = false;
 };
 
 }  // namespace
@@ -346,7 +406,7 @@ absl::StatusOr<Supervised> supervised_from_json(const std::string& text) {
   }
 }
 
-int supervise(const std::filesystem::path& attempt_dir) {
+int supervise(const std::filesystem::path& attempt_dir, Supervision supervision) {
   const AttemptDir dir{std::filesystem::absolute(attempt_dir)};
   const auto sole = FileLock::take(dir.supervisor_lock());
   if (!sole.ok()) return sole.status().code() == absl::StatusCode::kFailedPrecondition ? 0 : 1;
@@ -359,11 +419,14 @@ int supervise(const std::filesystem::path& attempt_dir) {
   auto launch = text.ok() ? launch_from_json(*text) : text.status();
   if (const absl::Status problem = launch.ok() ? exit_file.status() : launch.status(); !problem.ok()) {
     fmt::print(stderr, "{}\n", std::string(problem.message()));
-    exit_file.write({.code = 1, .error = std::string(problem.message()), .infrastructure = true});
+    exit_file.write(could_not_run(problem));
     return 1;
   }
-  exit_file.write(Supervisor(dir, *std::move(launch)).run());
-  return 0;
+  if (launch->nodes > 1) launch->argv = srun_arguments(std::filesystem::read_symlink("/proc/self/exe"), *launch, dir);
+  const Exit exit = Supervisor(dir, *std::move(launch), supervision).run();
+  exit_file.write(exit);
+  if (supervision == Supervision::kUnderLease) return 0;
+  return exit.code < 0 ? 128 - exit.code : exit.code;
 }
 
 }  // namespace scalelaw::worker

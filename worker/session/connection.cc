@@ -78,7 +78,7 @@ class Stream final : public grpc::ClientBidiReactor<Out, In> {
   bool done_ = false;
 };
 
-std::shared_ptr<grpc::Channel> open_channel(const std::string& address) {
+grpc::ChannelArguments channel_arguments() {
   grpc::ChannelArguments arguments;
   // The worker's own back-off rules, so each connection starts afresh.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
@@ -86,7 +86,7 @@ std::shared_ptr<grpc::Channel> open_channel(const std::string& address) {
   // (TCP_USER_TIMEOUT), by which heartbeats find a dead link within 20 s.
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 300'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  return arguments;
 }
 
 absl::Status as_status(const grpc::Status& status) {
@@ -98,9 +98,9 @@ absl::Status as_status(const grpc::Status& status) {
 
 class Connection::Impl {
  public:
-  Impl(const std::string& address, const v1::Hello& hello, Handlers handlers)
+  Impl(const std::string& address, const client::Credentials& credentials, const v1::Hello& hello, Handlers handlers)
       : handlers_(std::move(handlers)),
-        stub_(v1::Workers::NewStub(open_channel(address))),
+        stub_(v1::Workers::NewStub(client::open_channel(address, credentials, channel_arguments()))),
         session_([this](v1::CoordinatorMessage message) { handlers_.on_message(std::move(message)); },
                  [this](const grpc::Status& status) { closed(status); }),
         delivery_([this](v1::RecordAck ack) { handlers_.on_ack(std::move(ack)); },
@@ -137,8 +137,9 @@ class Connection::Impl {
   Stream<v1::RecordBatch, v1::RecordAck> delivery_;
 };
 
-Connection::Connection(const std::string& address, const v1::Hello& hello, Handlers handlers)
-    : impl_(std::make_unique<Impl>(address, hello, std::move(handlers))) {}
+Connection::Connection(const std::string& address, const client::Credentials& credentials, const v1::Hello& hello,
+                       Handlers handlers)
+    : impl_(std::make_unique<Impl>(address, credentials, hello, std::move(handlers))) {}
 Connection::~Connection() = default;
 void Connection::send(v1::WorkerMessage message) {
   impl_->send(std::move(message));

@@ -7,6 +7,7 @@
 
 #include <absl/status/status.h>
 
+#include "client/credentials.h"
 #include "scalelaw/v1/workers.pb.h"
 
 namespace scalelaw::worker {
@@ -23,7 +24,8 @@ class Connection {
     std::function<void(absl::Status)> on_closed;
   };
 
-  Connection(const std::string& address, const v1::Hello& hello, Handlers handlers);
+  Connection(const std::string& address, const client::Credentials& credentials, const v1::Hello& hello,
+             Handlers handlers);
   /// Ends both streams and waits until no handler runs any more.
   ~Connection();
   Connection(const Connection&) = delete;
