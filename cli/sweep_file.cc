@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <yaml-cpp/yaml.h>
+#include <nlohmann/json.hpp>
 
 #include "proto/message_json.h"
 
@@ -334,6 +335,18 @@ int Reader::choice(const YAML::Node& node, const std::string& path, const google
   fail(node, path, fmt::format("must be {}, not {}", fmt::join(words, " or "), kind(node)));
 }
 
+void check_utf8(const std::string& text) {
+  std::istringstream lines(text);
+  std::string line;
+  for (int number = 1; std::getline(lines, line); ++number) {
+    using nlohmann::json;
+    const std::string valid = json::parse(json(line).dump(-1, ' ', false, json::error_handler_t::ignore));
+    if (valid == line) continue;
+    const auto bad = std::mismatch(line.begin(), line.end(), valid.begin(), valid.end()).first;
+    throw BadFile{{number, static_cast<int>(bad - line.begin()) + 1}, "this byte is no UTF-8; save the file as UTF-8"};
+  }
+}
+
 // YAML forbids tabs as indentation; the parser's own message for them is about something else.
 void check_tabs(const std::string& text) {
   std::istringstream lines(text);
@@ -393,6 +406,7 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
 absl::StatusOr<SweepFile> parse_sweep_file(const std::string& name, const std::string& text, const std::string& here) {
   SweepFile file{name, text, {}, {}};
   try {
+    check_utf8(text);
     check_tabs(text);
     Reader(file, here).read(load(text), "", file.spec);
   } catch (const BadFile& bad) {

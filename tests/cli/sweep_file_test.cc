@@ -139,6 +139,7 @@ TEST(SweepFileError, KeysWithoutAValue) {
 TEST(SweepFileError, WhatIsNoYaml) {
   EXPECT_THAT(error(""), StartsWith("s.yaml:1:1: the file is empty"));
   EXPECT_THAT(error("# only a comment\n"), StartsWith("s.yaml:1:1: the file is empty"));
+  EXPECT_THAT(error("name: s\nstudy: caf\xe9\n"), StartsWith("s.yaml:2:11: this byte is no UTF-8"));
   EXPECT_THAT(error("name: s\nstages:\n\t- name: a\n"), StartsWith("s.yaml:3:1: a tab cannot indent YAML; use spaces"));
   EXPECT_THAT(error("name: [a\n"), HasSubstr("not valid YAML: "));
   EXPECT_THAT(error("name: a\n---\nname: b\n"), StartsWith("s.yaml:3:1: a file holds one sweep"));
