@@ -14,6 +14,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 #include <nlohmann/json.hpp>
 
@@ -359,19 +360,38 @@ void check_tabs(const std::string& text) {
   }
 }
 
+struct DocumentStart : YAML::EventHandler {
+  YAML::Mark mark;
+  void OnDocumentStart(const YAML::Mark& start) override { mark = start; }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+// Not by LoadAll: it never ends where a document begins with what can begin none, such as a comma.
 YAML::Node load(const std::string& text) {
-  std::vector<YAML::Node> documents;
+  YAML::Node document;
+  std::optional<YAML::Mark> second;
   try {
-    documents = YAML::LoadAll(text);
+    document = YAML::Load(text);
+    std::istringstream stream(text);
+    YAML::Parser parser(stream);
+    DocumentStart start;
+    if (parser.HandleNextDocument(start) && parser.HandleNextDocument(start)) second = start.mark;
   } catch (const YAML::Exception& error) {
     Position at = error.mark.is_null() ? Position{1, 1} : position(error.mark);
     throw BadFile{at, "not valid YAML: " + error.msg};
   }
-  if (documents.empty() || !documents[0].IsDefined() || documents[0].IsNull())
-    throw BadFile{{1, 1}, "the file is empty; a sweep has at least a name, a study and stages"};
-  if (documents.size() > 1)
-    throw BadFile{position(documents[1].Mark()), "a file holds one sweep; this is a second one"};
-  return documents[0];
+  const bool empty = !document.IsDefined() || document.IsNull();
+  if (empty && second) throw BadFile{position(*second), "not valid YAML: nothing can begin with this"};
+  if (empty) throw BadFile{{1, 1}, "the file is empty; a sweep has at least a name, a study and stages"};
+  if (second) throw BadFile{position(*second), "a file holds one sweep; this is a second one"};
+  return document;
 }
 
 size_t edit_distance(std::string_view a, std::string_view b) {

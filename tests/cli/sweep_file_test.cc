@@ -142,7 +142,10 @@ TEST(SweepFileError, WhatIsNoYaml) {
   EXPECT_THAT(error("name: s\nstudy: caf\xe9\n"), StartsWith("s.yaml:2:11: this byte is no UTF-8"));
   EXPECT_THAT(error("name: s\nstages:\n\t- name: a\n"), StartsWith("s.yaml:3:1: a tab cannot indent YAML; use spaces"));
   EXPECT_THAT(error("name: [a\n"), HasSubstr("not valid YAML: "));
-  EXPECT_THAT(error("name: a\n---\nname: b\n"), StartsWith("s.yaml:3:1: a file holds one sweep"));
+  EXPECT_THAT(error("name: a\n---\nname: b\n"), StartsWith("s.yaml:2:1: a file holds one sweep"));
+  // A parser of whole streams never ends on these.
+  EXPECT_THAT(error(", command: [x]\n"), StartsWith("s.yaml:1:1: not valid YAML: "));
+  EXPECT_THAT(error("name: a\n} b\n"), HasSubstr("s.yaml:2:1: "));
 }
 
 TEST(SweepFileError, OfTheServersIsFoundInTheFile) {

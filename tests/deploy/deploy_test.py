@@ -137,8 +137,11 @@ class Container(unittest.TestCase):
         needed = set()
         for library in re.findall(r"NEEDED\s+(\S+)", run("objdump", "-p", BIN / program)):
             path = re.search(rf"{re.escape(library)} => (\S+)", run("ldd", BIN / program))
-            owner = run("dpkg-query", "-S", f"*{Path(os.path.realpath(path[1])).name}") if path else ""
-            needed |= {line.split(":")[0] for line in owner.splitlines() if path}
+            if path:
+                # Listed under /lib or /usr/lib; with its folder, since there may be one for 32 bits too.
+                file = Path(os.path.realpath(path[1]))
+                owner = run("dpkg-query", "-S", f"*/{file.parent.name}/{file.name}")
+                needed |= {line.split(":")[0] for line in owner.splitlines()}
         return needed - {"libc6", "libgcc-s1", "libstdc++6", "zlib1g"}
 
     def test_images_hold_the_libraries_of_their_programs(self):

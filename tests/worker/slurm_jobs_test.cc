@@ -27,8 +27,8 @@ TEST(SlurmJobs, ResourcesAreThoseOfAllSlots) {
   EXPECT_EQ(*times_slots("gpu", 3), "gpu:3");
   EXPECT_EQ(*times_slots("gpu:h200", 3), "gpu:h200:3");
   EXPECT_EQ(*times_slots("gpu:h200:2", 3), "gpu:h200:6");
-  for (const char* bad : {"", "gpu:", "gpu:h200:2x", "gpu:h200:0", "gpu,nic"}) {
-    EXPECT_FALSE(times_slots(bad, 1).ok()) << bad;
+  for (const char* bad : {"", "gpu:", "gpu:h200:2x", "gpu:h200:0", "gpu,nic", "gpu:2000000000"}) {
+    EXPECT_FALSE(times_slots(bad, 3).ok()) << bad;
   }
   const auto words = sbatch_arguments({.partition = "gpu",
                                        .cpus_per_slot = 4,

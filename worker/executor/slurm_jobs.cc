@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <limits>
 
 #include <absl/strings/match.h>
 #include <absl/strings/str_replace.h>
@@ -63,7 +64,8 @@ absl::StatusOr<std::string> times_slots(const std::string& gres, int slots) {
   }
   int count = 0;
   const auto [end, error] = std::from_chars(last.data(), last.data() + last.size(), count);
-  if (error != std::errc() || end != last.data() + last.size() || count < 1) {
+  const int most = std::numeric_limits<int>::max() / slots;
+  if (error != std::errc() || end != last.data() + last.size() || count < 1 || count > most) {
     return absl::InvalidArgumentError(fmt::format("\"{}\": {} is no count, as in gpu:h200:1", gres, last));
   }
   return fmt::format("{}:{}", gres.substr(0, colon), count * slots);
