@@ -19,8 +19,8 @@ CLUSTER = SOURCE / "deploy/slurm/local-cluster"
 
 
 def free_ports(count):
-    """The first of `count` neighbouring ports that nobody listens on."""
-    for first in range(20000 + os.getpid() % 20000, 60000, count):
+    """The first of `count` neighbouring ports that nobody listens on, below those of gangs."""
+    for first in range(10_000 + os.getpid() % 9_000, 20_000 - count, count):
         sockets = []
         try:
             for port in range(first, first + count):

@@ -48,6 +48,8 @@ v1::GangMember this_member() {
   const int rank = static_cast<int>(member.rank());
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // Slurm signals every process of a step, not its tasks alone; this one gets a SIGTERM instead.
+  ::signal(SIGUSR1, SIG_IGN);
   ::sigprocmask(SIG_UNBLOCK, &signals, nullptr);
   for (const auto& [name, value] :
        gang_environment(member, static_cast<std::size_t>(launch.nodes), launch.slots.size())) {
