@@ -95,7 +95,7 @@ TEST(SlurmJobs, OnlyFinalStatesAreOver) {
 }
 
 Exit end_as(const char* state, const std::optional<Exit>& exit = {}) {
-  return end_of_job({.id = "7", .state = state, .reason = "None", .nodes = "n1"}, exit);
+  return end_of_job({.id = "7", .state = state, .reason = "None", .nodes = "n1"}, exit, /*began=*/true);
 }
 
 TEST(SlurmJobs, EndsAreToldApart) {
@@ -108,6 +108,14 @@ TEST(SlurmJobs, EndsAreToldApart) {
   EXPECT_EQ(end_as("OUT_OF_MEMORY").cause, Cause::kTrainer);
   EXPECT_EQ(end_as("FAILED").cause, Cause::kInfrastructure);
   EXPECT_THAT(end_as("NODE_FAIL").error, HasSubstr("Slurm job 7 on n1"));
+}
+
+TEST(SlurmJobs, WhatSlurmCancelsAtItsStartIsTriedAgain) {
+  const SlurmJob job{.id = "7", .state = "CANCELLED", .reason = "None", .nodes = "n1"};
+  EXPECT_EQ(end_of_job(job, std::nullopt, /*began=*/false).cause, Cause::kInfrastructure);
+  // Somebody did not want it.
+  const SlurmJob waiting{.id = "7", .state = "CANCELLED", .reason = "None", .nodes = ""};
+  EXPECT_EQ(end_of_job(waiting, std::nullopt, /*began=*/false).cause, Cause::kPermanent);
 }
 
 TEST(SlurmJobs, WhatTheTrainerSaidCounts) {

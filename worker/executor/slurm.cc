@@ -305,7 +305,7 @@ void SlurmExecutor::settle(Job& job, const SlurmJob& seen) {
     urgent_ = true;
     return;
   }
-  end(job, end_of_job(seen, exit));
+  end(job, end_of_job(seen, exit, std::filesystem::exists(job.dir.supervisor())));
 }
 
 void SlurmExecutor::settle_missing(const std::vector<JobPtr>& missing) {

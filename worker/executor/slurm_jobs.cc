@@ -171,7 +171,7 @@ bool is_over(const SlurmJob& job) {
   return std::find(kOver.begin(), kOver.end(), job.state) != kOver.end();
 }
 
-Exit end_of_job(const SlurmJob& job, const std::optional<Exit>& exit) {
+Exit end_of_job(const SlurmJob& job, const std::optional<Exit>& exit, bool began) {
   const bool ran = !job.nodes.empty();
   const std::string name = fmt::format("Slurm job {}{}", job.id, ran ? " on " + job.nodes : "");
   Exit end = exit.value_or(Exit{.code = -SIGKILL});
@@ -183,6 +183,10 @@ Exit end_of_job(const SlurmJob& job, const std::optional<Exit>& exit) {
     return end;
   };
 
+  // A controller that lost its state gives ids out again; a node refuses the id of a job that it still holds.
+  if (job.state == "CANCELLED" && ran && !began) {
+    return because("was cancelled before it began", Exit::Cause::kInfrastructure);
+  }
   if (job.state == "CANCELLED") {
     return because("was cancelled by someone (scancel); `scalelaw retry` queues its run again",
                    Exit::Cause::kPermanent);

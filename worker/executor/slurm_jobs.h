@@ -72,7 +72,7 @@ SlurmJobs parse_sacct(const std::string& output);
 bool is_over(const SlurmJob& job);
 
 /// The end of an attempt whose job is over. `exit`: what its supervisor wrote; nothing if it was killed before it
-/// could.
-Exit end_of_job(const SlurmJob& job, const std::optional<Exit>& exit);
+/// could. `began`: there was one.
+Exit end_of_job(const SlurmJob& job, const std::optional<Exit>& exit, bool began);
 
 }  // namespace scalelaw::worker
