@@ -191,11 +191,11 @@ class Slurm(unittest.TestCase):
     def test_scancel_fails_its_run_and_no_other(self):
         service = self.start()
         service.submit(sweep("two", runs=2, steps=60, step_seconds=0.1))
-        eventually("both run", lambda: len([j for j in self.jobs(service) if j[1] == "RUNNING"]) == 2)
+        eventually("both report", lambda: len({run for run, _, _ in self.points(service)}) == 2)
         slurm("scancel", self.running_job(service)[0])
         self.fails(service, "two")
         states = sorted(self.attempts(service))
-        self.assertEqual([state for state, _ in states], ["failed", "succeeded"])
+        self.assertEqual([state for state, _ in states], ["failed", "succeeded"], states)
         self.assertIn("was cancelled by someone (scancel)", states[0][1])
 
     def test_restarts_of_the_worker_lose_and_double_no_job(self):
@@ -244,19 +244,18 @@ class Slurm(unittest.TestCase):
         self.assertEqual(len(self.jobs(service)), 5)
         self.assertEqual([state for state, _ in self.attempts(service)], ["succeeded"] * 5)
 
-    def test_jobs_that_slurmctld_forgets_when_it_is_killed_are_run_again(self):
+    def test_zzz_jobs_that_slurmctld_forgets_when_it_is_killed_are_neither_lost_nor_doubled(self):
         service = self.start()
         completions = service.root / "completions"
         service.submit(sweep("killed", runs=4, steps=80, work=completions))
         self.running_job(service)
-        # It writes its state down every few seconds: of these jobs it may know nothing afterwards.
+        # It writes its state down every few seconds: of these jobs it may know nothing afterwards, and it gives their
+        # ids to later ones. The last test, therefore.
         self.end_controller(signal.SIGKILL)
         slurm("slurmctld")
         self.succeeds(service, "killed", 120)
-        # What the forgotten jobs went on to report was refused; from where their checkpoints are, nothing is missing.
-        steps = [(run, step) for run, step, _ in self.points(service)]
-        self.assertEqual(len(set(steps)), len(steps))
-        self.assertEqual([(run, step) for run, step in steps if step == 80], [(run, 80) for run in range(1, 5)])
+        # The jobs that were forgotten go on: what they do counts.
+        self.assertEqual(len(self.points(service)), 4 * 80)
         self.assertEqual(sorted(map(int, completions.read_text().split())), [1, 2, 3, 4])
 
     def test_a_preempted_job_resumes_from_its_checkpoint(self):

@@ -30,6 +30,8 @@ constexpr auto kKillAgain = 5s;
 // A file of another machine may show this much later.
 constexpr auto kFileLag = 5s;
 constexpr auto kAccountsLag = 30s;
+// A supervisor that gives no sign of life for so long is gone; file systems of several machines hold signs back.
+constexpr auto kSilence = 90s;
 constexpr int kMostSubmissions = 5;
 
 // Defaults of the user's that would change what is listed, and how.
@@ -85,6 +87,8 @@ struct SlurmExecutor::Job {
   Clock::time_point submitted_at{};
   Clock::time_point retry_at{};
   std::optional<Clock::time_point> missing_since = {};
+  std::filesystem::file_time_type last_sign = {};
+  Clock::time_point sign_seen{};
   std::optional<Clock::time_point> over_since = {};
   std::optional<Clock::time_point> killed_at = {};
 
@@ -93,6 +97,13 @@ struct SlurmExecutor::Job {
   bool told = false;
   std::optional<Exit> end = {};
 
+  // Whether its supervisor still gives signs of life, whatever Slurm knows.
+  bool lives() {
+    std::error_code ignored;
+    const auto sign = std::filesystem::last_write_time(dir.supervisor(), ignored);
+    if (std::exchange(last_sign, sign) != sign) sign_seen = Clock::now();
+    return Clock::now() - sign_seen < kSilence;
+  }
   // The name before the job is submitted, the id after.
   absl::Status save() const {
     return write_file(dir.slurm_job(), nlohmann::json{{"name", name}, {"job", id}}.dump() + "\n");
@@ -341,7 +352,7 @@ void SlurmExecutor::settle_missing(const std::vector<JobPtr>& missing) {
       job->id.clear();
       job->missing_since.reset();
       job->step = Job::Step::kToSubmit;
-    } else {
+    } else if (!job->lives()) {
       end(*job, broken(fmt::format("Slurm no longer knows job {}, and nobody recorded its end", job->id)));
     }
   }

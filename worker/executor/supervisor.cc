@@ -44,6 +44,7 @@ constexpr auto kWaitForStrays = 10s;
 // A worker that has no readable lease for this long is as good as gone.
 constexpr auto kLeaseUnreadable = 30s;
 constexpr auto kGpusEvery = 2s;
+constexpr auto kSignOfLife = 5s;
 constexpr std::uintmax_t kFullDiskBytes = 64 << 10;
 
 std::string to_json(const Supervised& supervised) {
@@ -306,7 +307,9 @@ class Supervisor {
   void check_lease(Clock::time_point now) {
     if (now < check_lease_at_) return;
     if (supervision_ == Supervision::kClusterJob) {
-      check_lease_at_ = now + 1h;
+      // It outlives its worker, and a controller that has forgotten it: the file's time is a sign of life.
+      ::utimensat(AT_FDCWD, dir_.supervisor().c_str(), nullptr, 0);
+      check_lease_at_ = now + kSignOfLife;
       return;
     }
     const auto deadline = read_lease(dir_.lease());
