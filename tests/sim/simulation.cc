@@ -119,7 +119,7 @@ void Simulation::perform(const Decisions& decisions) {
 void Simulation::submit_sweep() {
   SweepSubmitted event;
   event.sweep.id = SweepId{++sweeps_submitted_};
-  event.sweep.max_parallel = chance(0.3) ? pick(1, 10) : 0;
+  event.sweep.max_parallel = chance(0.3) ? pick(1, std::max(10, size_.runs_per_stage / 4)) : 0;
   event.sweep.priority = size_.priorities && chance(0.3) ? pick(-5, 5) : 0;
   event.sweep.owner = kOwners[pick(0, 2)];
   event.sweep.order = chance(0.5) ? Order::kLongestFirst : Order::kCheapestFirst;

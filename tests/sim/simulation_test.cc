@@ -53,12 +53,10 @@ TEST(Simulation, ThousandsOfRunsOnHundredsOfWorkers) {
   EXPECT_GT(total.attempts, 0);
 }
 
-// Of one priority: what to preempt is looked for on every worker, which takes long at this size.
 TEST(Simulation, AHundredThousandRunsOnAThousandWorkers) {
   if (std::getenv("SCALELAW_SIM_FULL") == nullptr) GTEST_SKIP() << "takes minutes: SCALELAW_SIM_FULL=1 sim_tests";
   SimulationOutcome total;
-  simulate(1, 2, {.workers = 1000, .slots_per_worker = 8, .sweeps = 40, .runs_per_stage = 2500, .priorities = false},
-           total);
+  simulate(1, 1, {.workers = 1000, .slots_per_worker = 8, .sweeps = 100, .runs_per_stage = 2500}, total);
   int runs = 0;
   for (const auto& [state, count] : total.runs) runs += count;
   EXPECT_GT(runs, 100'000);
