@@ -18,6 +18,9 @@ namespace fs = std::filesystem;
 // Less than this is not worth starting a trainer with.
 constexpr std::int64_t kLeastFreeBytes = 16 << 20;
 
+// In a run's directory: the number of its last attempt here.
+constexpr const char* kLastAttempt = "attempt";
+
 absl::Status make_directories(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path, error);
@@ -128,7 +131,7 @@ absl::Status WorkDir::prepare_run_directory(const Launch& launch) const {
   }
   // After an attempt elsewhere the stored curve is that attempt's: to go on from what is here would leave a gap in it.
   const fs::path checkpoints = directory / "checkpoints";
-  const fs::path last = directory / "attempt";
+  const fs::path last = directory / kLastAttempt;
   const bool is_shared = !launch.checkpoints.empty() && launch.checkpoints != checkpoints;
   const auto last_here = read_file(last);
   if (!is_shared && last_here.value_or("") != std::to_string(launch.attempt_number - 1)) {
@@ -143,6 +146,11 @@ absl::Status WorkDir::prepare_run_directory(const Launch& launch) const {
   }
   const absl::Status written = write_file(last, std::to_string(launch.attempt_number));
   return written.ok() ? write_file(identity, launch.run_fingerprint) : written;
+}
+
+void WorkDir::begin_again(RunId run) const {
+  std::error_code ignored;
+  fs::remove(run_directory(run) / kLastAttempt, ignored);
 }
 
 void WorkDir::done(const AttemptDir& attempt) const {

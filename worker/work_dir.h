@@ -39,6 +39,9 @@ class WorkDir {
   /// Makes the directories of an assignment's attempt and run. After an error nothing of the attempt is left.
   /// RESOURCE_EXHAUSTED when the disk is full.
   absl::Status prepare(const v1::Assignment& assignment, const Launch& launch) const;
+  /// The run's next attempt here finds no checkpoint: those of an attempt whose last events the coordinator refuses
+  /// would leave a gap in its curve.
+  void begin_again(RunId run) const;
   /// The end of the attempt is recorded at the coordinator.
   void done(const AttemptDir& attempt) const;
   /// Removes what has been done for this long.

@@ -355,7 +355,10 @@ void Worker::fence(AttemptId id) {
   const auto found = attempts_.find(id);
   if (found == attempts_.end()) return;
   Attempt& attempt = found->second;
-  if (!attempt.fenced()) spdlog::warn("attempt {} is fenced: killed, nothing more of it is delivered", raw(id));
+  if (!attempt.fenced()) {
+    spdlog::warn("attempt {} is fenced: killed, nothing more of it is delivered", raw(id));
+    if (attempt.alive() || !attempt.delivered()) work_dir_.begin_again(attempt.launch().run);
+  }
   attempt.fence();
   if (!attempt.alive()) return forget(id);
   request_stop(attempt, {StopRequest::Cause::kCoordinator, "fenced"}, 0ms);

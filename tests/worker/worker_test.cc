@@ -83,11 +83,11 @@ class WorkerTest : public ::testing::Test {
   std::filesystem::path run_dir(int run) { return scratch_.path() / "runs" / std::to_string(run); }
   // Attempt n of run n.
   void assign(int number, const std::string& script) { assign_program(number, {"sh", "-c", script}); }
-  void assign_program(int number, const std::vector<std::string>& argv) {
+  void assign_program(int number, const std::vector<std::string>& argv, int run = 0) {
     v1::Assignment assignment;
     assignment.set_attempt_id(number);
-    assignment.set_run_id(number);
-    assignment.set_attempt_number(1);
+    assignment.set_run_id(run == 0 ? number : run);
+    assignment.set_attempt_number(run == 0 ? 1 : 2);
     assignment.set_slots(1);
     for (const std::string& argument : argv) assignment.add_command(argument);
     coordinator_.assign(assignment);
@@ -266,6 +266,25 @@ TEST_F(WorkerTest, AFencedAttemptIsKilledAtOnce) {
   coordinator_.stop(1, 0, /*fenced=*/true);
   EXPECT_TRUE(eventually([&] { return !std::filesystem::exists(attempt_dir(1)); }));
   EXPECT_FALSE(coordinator_.ended(1));
+}
+
+TEST_F(WorkerTest, ARunWhoseLastReportsWereRefusedIsNotResumedPastThem) {
+  const std::string script = "ls $SCALELAW_CHECKPOINT_DIR; echo looked; while [ ! -e go ]; do sleep 0.01; done; " +
+                             training(10) + "; touch $SCALELAW_CHECKPOINT_DIR/step10; exit 75";
+  {
+    RunningWorker worker(options());
+    assign(1, script);
+    ASSERT_TRUE(eventually([&] { return coordinator_.update(1).state() == v1::ATTEMPT_STATE_RUNNING; }));
+  }
+  // While nobody delivers, it goes on; meanwhile the coordinator gives it up.
+  append(run_dir(1) / "go", "");
+  ASSERT_TRUE(eventually([&] { return std::filesystem::exists(attempt_dir(1) / "exit.json"); }));
+  coordinator_.fence(1);
+  RunningWorker later(options());
+  ASSERT_TRUE(eventually([&] { return !std::filesystem::exists(attempt_dir(1)); }));
+  assign_program(2, {"sh", "-c", script}, /*run=*/1);
+  EXPECT_EQ(end_of(2).state(), v1::ATTEMPT_STATE_INTERRUPTED);
+  EXPECT_THAT(coordinator_.output(2), StartsWith("looked\n"));
 }
 
 TEST_F(WorkerTest, AnAcknowledgementMayFenceToo) {

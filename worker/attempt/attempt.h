@@ -34,6 +34,8 @@ class Attempt {
   /// The coordinator has given the run to someone else: nothing more is delivered.
   bool fenced() const { return fenced_; }
   void fence() { fenced_ = true; }
+  /// The coordinator has all events that there are.
+  bool delivered() { return events_.delivered(); }
   const std::optional<StopRequest>& stop() const { return stop_; }
   /// The first request counts; it is what the end will be called.
   void request_stop(StopRequest stop);
