@@ -47,10 +47,9 @@ Machine inspect_machine() {
   const std::vector<Gpu>& gpus = (*nvml)->gpus();
   machine.gpus = static_cast<int>(gpus.size());
   machine.gpu_model = gpus[0].name;
-  machine.gpu_memory_bytes =
-      std::min_element(gpus.begin(), gpus.end(), [](const Gpu& a, const Gpu& b) {
-        return a.memory_bytes < b.memory_bytes;
-      })->memory_bytes;
+  machine.gpu_memory_bytes = std::min_element(gpus.begin(), gpus.end(), [](const Gpu& a, const Gpu& b) {
+                               return a.memory_bytes < b.memory_bytes;
+                             })->memory_bytes;
   return machine;
 }
 

@@ -19,7 +19,8 @@ CLI::App& add_command(CLI::App& app, const std::string& name, const std::string&
 namespace {
 /// How `--help` lists the commands.
 const std::vector<std::pair<const char*, std::vector<const char*>>> kGroups = {
-    {"Training", {"up", "init", "submit", "status", "watch", "pause", "resume", "cancel", "runs", "logs", "retry", "workers"}},
+    {"Training",
+     {"up", "init", "submit", "status", "watch", "pause", "resume", "cancel", "runs", "logs", "retry", "workers"}},
     {"Laws", {"fit", "forms", "laws", "predict", "verify", "rank", "approaches", "diagnose"}},
     {"What laws are for", {"optimal", "compare", "plan", "plot"}},
     {"Other tools", {"import", "export"}},

@@ -26,7 +26,6 @@ struct ListenAddress {
 /// `HOST:PORT`, `[::1]:PORT`. INVALID_ARGUMENT naming the option for anything else.
 absl::StatusOr<ListenAddress> parse_listen_address(const std::string& text, const std::string& option = "--listen");
 
-
 /// Whether this address may be served so. Loopback always; others only with TLS, and where clients show who they are by
 /// tokens or certificates, or where the user insists. FAILED_PRECONDITION says what is missing.
 absl::Status check_exposure(const ListenAddress& address, const Guard& guard, bool insecure = false);

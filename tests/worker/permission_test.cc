@@ -33,7 +33,8 @@ TEST(AllowedCommands, AreWordsThatACommandBeginsWith) {
 TEST(AllowedCommands, StarsDoNotLeadOutOfTheirDirectory) {
   const AllowedCommands allowed = commands({"python3 /opt/*/train*.py"});
   EXPECT_TRUE(allows(allowed, {"python3", "/opt/a/train_vit.py"}));
-  for (const char* path : {"/opt/a/b/train.py", "/opt/../train.py", "/opt/a/train/../../tmp/x.py", "/opt/.a/train.py"}) {
+  for (const char* path :
+       {"/opt/a/b/train.py", "/opt/../train.py", "/opt/a/train/../../tmp/x.py", "/opt/.a/train.py"}) {
     EXPECT_FALSE(allows(allowed, {"python3", path})) << path;
   }
   EXPECT_TRUE(allows(commands({"* --safe"}), {"/any/thing", "--safe"}));
@@ -42,7 +43,8 @@ TEST(AllowedCommands, StarsDoNotLeadOutOfTheirDirectory) {
 TEST(ResourceLimits, AreReadWithUnits) {
   EXPECT_EQ(*parse_limit("nofile=4096"), std::pair(std::string("nofile"), std::uint64_t{4096}));
   EXPECT_EQ(parse_limit("fsize=10G")->second, 10ULL << 30);
-  for (const char* bad : {"", "nofile", "nofile=", "nofile=x", "nofile=4k", "fsize=99999999999T", "fsize=-1", "speed=3"}) {
+  for (const char* bad :
+       {"", "nofile", "nofile=", "nofile=x", "nofile=4k", "fsize=99999999999T", "fsize=-1", "speed=3"}) {
     EXPECT_EQ(parse_limit(bad).status().code(), absl::StatusCode::kInvalidArgument) << bad;
   }
   EXPECT_THAT(std::string(parse_limit("speed=3").status().message()), HasSubstr("nofile"));

@@ -75,7 +75,9 @@ absl::StatusOr<Exit> exit_from_json(const std::string& text) {
   }
   const auto cause = cause_of(json.value("cause", ""));
   if (!cause) return absl::DataLossError("the exit file is damaged");
-  return Exit{.code = json["code"].get<int>(), .error = json.value("error", ""), .cause = *cause,
+  return Exit{.code = json["code"].get<int>(),
+              .error = json.value("error", ""),
+              .cause = *cause,
               .gpu = usage_from_json(json.value("gpu", nlohmann::json()))};
 }
 

@@ -50,9 +50,9 @@ absl::StatusOr<std::pair<std::string, std::uint64_t>> parse_limit(const std::str
   const std::size_t equals = text.find('=');
   const std::string name = text.substr(0, equals);
   if (std::none_of(kLimits.begin(), kLimits.end(), [&](const Limit& limit) { return limit.name == name; })) {
-    return absl::InvalidArgumentError(
-        fmt::format("\"{}\" is no limit; there are as, core, cpu, data, fsize, memlock, nofile and nproc, as in nofile=4096",
-                    name));
+    return absl::InvalidArgumentError(fmt::format(
+        "\"{}\" is no limit; there are as, core, cpu, data, fsize, memlock, nofile and nproc, as in nofile=4096",
+        name));
   }
   const std::string value = equals == std::string::npos ? "" : text.substr(equals + 1);
   std::uint64_t number = 0;
