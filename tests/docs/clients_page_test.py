@@ -13,14 +13,13 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+import pages
 from scalelaw_client import Client
 from service import SOURCE, Service
 
-PAGE = (SOURCE / "docs/clients.md").read_text()
-
 
 def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    return [block.text for block in pages.blocks("docs/clients.md", language)]
 
 
 class Docs(unittest.TestCase):
