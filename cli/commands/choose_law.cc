@@ -44,7 +44,7 @@ void add_rank(CLI::App& app, Session& session) {
   auto options = std::make_shared<Command>();
   CLI::App& command = add_command(app, "rank", "Rank forms by how well they predict runs larger than those fitted",
                                   "scalelaw rank diffusion --metric val_loss\n"
-                                  "         scalelaw rank --csv runs.csv --x N=params --x D=tokens --y loss");
+                                  "         scalelaw rank --csv runs.csv --x N=params --x D=tokens --x C=flops --y loss");
   add_runs_choice(command, options->runs);
   command
       .add_option("--forms", options->forms,

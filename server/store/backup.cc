@@ -108,6 +108,9 @@ absl::Status back_up_database(const fs::path& file, const fs::path& copy) {
   if (fs::exists(copy, error)) {
     return absl::AlreadyExistsError(fmt::format("{} exists and is not overwritten: name another file", copy.string()));
   }
+  if (const fs::path folder = directory_of(copy); !fs::is_directory(folder, error)) {
+    return absl::NotFoundError(fmt::format("there is no folder {0}: make it with `mkdir -p {0}`", folder.string()));
+  }
   fs::path part = copy;
   part += ".part";
   fs::remove(part, error);

@@ -319,6 +319,7 @@ stages:
         service = self.start(lease=300)
         service.submit(sweep("forgotten", steps=100_000))
         job = self.running_job(service)
+        eventually("it reports", lambda: self.points(service))
         service.worker.terminate()
         service.worker.wait(20)
         slurm("scancel", "--full", "--signal=KILL", job[0])

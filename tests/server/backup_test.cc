@@ -53,6 +53,12 @@ TEST_F(Backup, OfADatabaseThatIsBeingWrittenIsSoundAndHoldsWhatWasAcknowledged) 
   EXPECT_FALSE(std::filesystem::exists(copy().string() + "-wal"));
 }
 
+TEST_F(Backup, IntoAMissingFolderSaysWhichOneIsMissing) {
+  const absl::Status status = back_up_database(file(), directory.path() / "nowhere/copy.db");
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("nowhere: make it with"));
+}
+
 TEST_F(Backup, NeverOverwrites) {
   std::ofstream(copy()) << "precious";
   const absl::Status status = back_up_database(file(), copy());
