@@ -1,10 +1,10 @@
 #include "proto/law_messages.h"
 
 #include <algorithm>
-#include <array>
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
+
+#include "proto/sha256.h"
 
 namespace scalelaw {
 namespace {
@@ -61,12 +61,7 @@ std::string observations_hash(const std::string& metric, const std::vector<analy
   std::sort(lines.begin(), lines.end());
   std::string text = metric + "\n";
   for (const std::string& line : lines) text += line;
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
-  unsigned int size = 0;
-  EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr);
-  std::string hash;
-  for (unsigned int i = 0; i < size; ++i) hash += fmt::format("{:02x}", digest[i]);
-  return hash;
+  return sha256(text);
 }
 
 v1::Law to_message(const analysis::Law& law) {

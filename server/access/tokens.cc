@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -14,13 +13,14 @@
 #include <functional>
 #include <sstream>
 
-#include <absl/strings/ascii.h>
 #include <absl/strings/escaping.h>
 #include <fmt/format.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <nlohmann/json.hpp>
+
+#include "proto/sha256.h"
+#include "server/expansion/name.h"
 
 namespace scalelaw::server {
 namespace {
@@ -28,7 +28,6 @@ namespace {
 constexpr std::string_view kPrefix = "scalelaw_";
 constexpr size_t kIdBytes = 4;
 constexpr size_t kSecretBytes = 32;
-constexpr size_t kMaxOwnerLength = 64;
 
 bool is_hex(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
@@ -38,21 +37,6 @@ std::string random_hex(size_t bytes) {
   std::string raw(bytes, '\0');
   if (RAND_bytes(reinterpret_cast<unsigned char*>(raw.data()), static_cast<int>(bytes)) != 1) std::abort();
   return absl::BytesToHexString(raw);
-}
-
-std::string sha256(std::string_view text) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int length = 0;
-  EVP_Digest(text.data(), text.size(), digest.data(), &length, EVP_sha256(), nullptr);
-  return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(digest.data()), length));
-}
-
-// As sweeps name their owners.
-bool is_plain_name(const std::string& owner) {
-  const auto is_alnum = [](char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)); };
-  return !owner.empty() && owner.size() <= kMaxOwnerLength && is_alnum(owner[0]) &&
-         std::all_of(owner.begin(), owner.end(),
-                     [&](char c) { return is_alnum(c) || c == '-' || c == '_' || c == '.'; });
 }
 
 int64_t now_ms() {
@@ -113,7 +97,7 @@ absl::StatusOr<std::vector<Token>> tokens_from_json(std::string_view text) {
                   role.value_or(Role::kViewer),          entry.at("sha256").get<std::string>(),
                   entry.at("created_ms").get<int64_t>(), entry.at("revoked_ms").get<int64_t>()};
       if (!role || token.id.size() != 2 * kIdBytes || !is_hex(token.id) || token.hash.size() != 64 ||
-          !is_hex(token.hash) || !is_plain_name(token.owner)) {
+          !is_hex(token.hash) || !is_name(token.owner)) {
         return absl::DataLossError(fmt::format("token {} is damaged", tokens.size() + 1));
       }
       tokens.push_back(std::move(token));
@@ -161,9 +145,9 @@ absl::Status TokenFile::change(const std::function<absl::Status(std::vector<Toke
 }
 
 absl::StatusOr<std::string> TokenFile::create(Role role, const std::string& owner) {
-  if (!is_plain_name(owner)) {
+  if (!is_name(owner)) {
     return absl::InvalidArgumentError(
-        fmt::format("owner: \"{}\" is no name of 1 to {} letters, digits, '.', '_' and '-'", owner, kMaxOwnerLength));
+        fmt::format("owner: \"{}\" is no name of 1 to {} letters, digits, '.', '_' and '-'", owner, kMaxNameLength));
   }
   const std::string secret = random_hex(kSecretBytes);
   std::string id;

@@ -1,24 +1,13 @@
 #include "server/expansion/content_key.h"
 
-#include <array>
-
 #include <fmt/format.h>
-#include <openssl/evp.h>
 #include <nlohmann/json.hpp>
 
+#include "proto/sha256.h"
 #include "server/expansion/canonical_json.h"
 
 namespace scalelaw::server {
 namespace {
-
-std::string sha256(const std::string& text) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int size = 0;
-  EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr);
-  std::string hex;
-  for (unsigned int i = 0; i < size; ++i) hex += fmt::format("{:02x}", digest[i]);
-  return hex;
-}
 
 google::protobuf::Struct budget_fields(const RunBudget& budget) {
   google::protobuf::Struct fields;

@@ -10,6 +10,7 @@
 
 #include "server/expansion/canonical_json.h"
 #include "server/expansion/families.h"
+#include "server/expansion/name.h"
 #include "server/expansion/source.h"
 
 namespace scalelaw::server {
@@ -18,7 +19,6 @@ namespace {
 using google::protobuf::Struct;
 using google::protobuf::Value;
 
-constexpr size_t kMaxNameLength = 64;
 constexpr uint32_t kMaxSlots = 1024;
 constexpr uint32_t kMaxGang = 1024;
 constexpr double kMaxGpuMemoryGib = 1e5;
@@ -27,12 +27,6 @@ constexpr double kMaxSlotHours = 1e9;
 constexpr uint32_t kMaxRetries = 1000;
 constexpr double kMaxBackoffSeconds = 86400;
 constexpr double kMaxFlops = 1e30;
-
-bool is_name(const std::string& text) {
-  auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
-  if (text.empty() || text.size() > kMaxNameLength || !plain(text[0])) return false;
-  return std::all_of(text.begin(), text.end(), [&](char c) { return plain(c) || c == '.' || c == '_' || c == '-'; });
-}
 
 absl::Status check_value(const std::string& path, const Value& value) {
   switch (value.kind_case()) {
